@@ -1,0 +1,82 @@
+"""`accelerate launch` for train.sh and evaluate.sh, which asks what this machine has and says once why a run failed.
+
+    python -m leia.launch --config_file configs/accelerate/zero3_8gpu.yaml scripts/train.py ...
+
+The options are accelerate's. Left to themselves all processes print the same error, and torch's launcher, which
+accelerate calls for several of them, adds a report and a traceback of its own. Here a process leaves its last words in
+the file that torch names for it (`leia.console`), and only those of the first one that failed are printed.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import click
+
+from leia.console import fail
+from leia.errors import InputError
+from leia.machine import processes_here, without_gpu
+from leia.parallel import available_cores
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+_LOGGERS = ("torch.distributed.elastic.multiprocessing.api", "torch.distributed.elastic.agent.server.api")
+
+
+def main() -> None:
+    """Launch what the command line says and exit with the code of the first process that failed, or with 0."""
+    from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    args = launch_command_parser().parse_args()
+    if args.config_file:
+        try:
+            processes = processes_here(args.config_file, args.num_processes, args.num_machines)
+        except InputError as error:
+            fail(str(error))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // max(1, processes))))
+    without_gpu()  # the launcher imports DeepSpeed, too
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        launch_command(args)
+    except ChildFailedError as error:
+        sys.exit(_report(error.failures.values()))
+    except subprocess.CalledProcessError as error:  # a single process, which has printed its own last words
+        sys.exit(_exit_code(error.returncode))
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
+
+
+def _report(failures: Collection["ProcessFailure"]) -> int:
+    """Print the last words of the first process that failed, those of `leia.console.fail` before others; its code."""
+
+    def order(failure: "ProcessFailure") -> tuple[bool, float]:
+        return not failure.message.startswith("error: "), failure.error_file_data["timestamp"]
+
+    spoke = sorted((failure for failure in failures if os.path.isfile(failure.error_file)), key=order)
+    if spoke:
+        click.echo(spoke[0].message, err=True, nl=False)
+        if spoke[0].message.startswith("error: "):
+            return max(1, spoke[0].exitcode)
+    codes = [failure.exitcode for failure in failures]
+    killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
+    return _exit_code(killed[0] if killed else max(codes))
+
+
+def _exit_code(code: int) -> int:
+    """That of a shell; a process that was killed said nothing, so it is said here."""
+    if code < 0 and code != -signal.SIGTERM:
+        killed = f"error: a process was killed ({signal.Signals(-code).name})"
+        click.echo(f"{killed}; if that was for lack of memory, take smaller batches", err=True)
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    main()
