@@ -1,0 +1,146 @@
+"""Reads a dump of any size as blocks of whole pages or lines: bzip2 (multistream or not), gzip or plain.
+
+bzip2 is decompressed on all cores by rapidgzip, which checks each block's checksum before it hands the block out. A
+file that breaks off or is corrupt gives every byte before the break, then `BrokenDump` says where that was.
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from leia.console import progress
+from leia.corpus.file_kinds import refusal
+from leia.errors import InputError
+from leia.manifest import Tally
+from leia.parallel import available_cores
+
+_CHUNK_BYTES = 1 << 22
+
+
+class BrokenDump(InputError):
+    """The dump breaks off or is corrupt; everything before the break has been handed out."""
+
+
+def accept_break(error: BrokenDump, path: Path, allow_truncated: bool, tally: Tally, last_used: str = "") -> None:
+    """What a reader does at a break: count it where `allow_truncated`, else raise `InputError`.
+
+    `last_used` says what stands last before the break.
+    """
+    if not allow_truncated:
+        where = f"{error}; {last_used}" if last_used else str(error)
+        raise InputError(f"{where}; download it again, or use what is there with --allow_truncated") from error
+    tally.drop(f"all after the break: {str(error).removeprefix(f'{path}: ')}")
+
+
+def start_of_dump(path: str | Path) -> bytes:
+    """The first 64 KB of the decompressed contents, or as much of them as there is before a break."""
+    size = 1 << 16
+    with _open(Path(path)) as stream:
+        reader = getattr(stream, "raw", stream)
+        while size:
+            try:
+                reader.seek(0)
+                return reader.read(size)
+            except (RuntimeError, ValueError, EOFError, gzip.BadGzipFile, zlib.error):
+                size //= 4  # as in `_read_chunks`
+    return b""
+
+
+def read_blocks(
+    path: str | Path, delimiter: bytes, looks_right: Callable[[bytes], bool], expected: str
+) -> Iterator[bytes]:
+    """Yield the decompressed contents in blocks of some MB that end with `delimiter`; the last holds the rest.
+
+    `looks_right` is asked about the first MB; where it says no, the file is another one than the `expected`. A progress
+    bar shows the position in the (compressed) file.
+    Raises `InputError` for an empty or a wrong file, `BrokenDump` after the last block for one that breaks off.
+    """
+    path = Path(path)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: is empty; expected {expected}; download it again")
+    pending: list[bytes] = []
+    first = True
+    try:
+        for chunk in _read_chunks(path):
+            if first and not looks_right(chunk):
+                raise refusal(path, chunk, expected)
+            first = False
+            cut = _end_of_last(delimiter, chunk, pending)
+            if cut is None:
+                pending.append(chunk)
+            else:
+                block = b"".join([*pending, chunk[:cut]])
+                pending = [chunk[cut:]]  # before the block is handed out: a line of 200 MB is held once only
+                yield block
+    except BrokenDump:
+        yield b"".join(pending)
+        raise
+    yield b"".join(pending)
+
+
+def _end_of_last(delimiter: bytes, chunk: bytes, pending: list[bytes]) -> int | None:
+    """Position in `chunk` after the last `delimiter` that ends in it; the delimiter may have begun in `pending`."""
+    found = chunk.rfind(delimiter)
+    if found >= 0:
+        return found + len(delimiter)
+    reach = len(delimiter) - 1
+    seam = b"".join(pending[-reach:])[-reach:] if reach else b""
+    found = (seam + chunk[:reach]).find(delimiter)
+    return found + len(delimiter) - len(seam) if found >= 0 else None
+
+
+def _read_chunks(path: Path) -> Iterator[bytes]:
+    with _open(path) as stream, progress(path.name, total=path.stat().st_size) as bar:
+        # The raw stream below the buffer: after a failed read it can be asked again for less.
+        reader = getattr(stream, "raw", stream)
+        size, text_bytes, reason = _CHUNK_BYTES, 0, ""
+        while size:
+            try:
+                if reason:
+                    reader.seek(text_bytes)
+                while chunk := reader.read(size):
+                    text_bytes += len(chunk)
+                    bar.update(max(0, _position(stream) - bar.n))
+                    yield chunk
+                break
+            except (gzip.BadGzipFile, zlib.error) as error:
+                # gzip checks at its end only, so nothing that was read can be trusted.
+                raise InputError(f"{path}: is corrupt ({error}); download it again") from error
+            except (RuntimeError, ValueError, EOFError) as error:
+                reason = reason or " ".join(str(error).split())
+                size //= 4  # down to 1, so that the last byte before the break is handed out, too
+        if reason:
+            reason = reason.replace("std::exception", "the compressed data end or are damaged")
+            raise BrokenDump(
+                f"{path}: breaks off or is corrupt near byte {_position(stream):,} of {path.stat().st_size:,}, "
+                f"after {text_bytes:,} bytes of text ({reason})"
+            )
+        bar.update(bar.total - bar.n)
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        magic = file.read(3)
+    if magic == b"BZh":
+        import rapidgzip
+
+        # Two threads at least: rapidgzip's serial decoder hands a block out before it has checked it.
+        # An open file and no name: names that are no UTF-8 would not get through.
+        return rapidgzip.IndexedBzip2File(path.open("rb"), parallelization=max(2, available_cores()))
+    if magic[:2] == b"\x1f\x8b":
+        return gzip.open(path, "rb")
+    return path.open("rb")
+
+
+def _position(stream: IO[bytes]) -> int:
+    """How many bytes of the file have been used."""
+    if isinstance(stream, gzip.GzipFile):
+        return stream.fileobj.tell()
+    if not hasattr(stream, "tell_compressed"):
+        return stream.tell()
+    try:
+        return stream.tell_compressed() // 8  # rapidgzip counts bits
+    except IndexError:  # not one block has been decompressed
+        return 0

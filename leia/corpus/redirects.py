@@ -1,0 +1,106 @@
+"""Redirects of a Wikipedia: from a pages-articles dump to `title<TAB>target`, every chain followed to its end.
+
+A redirect page carries `<redirect title="target" />`. In XML a `<` in text is written `&lt;`, so the bytes `<redirect`
+stand nowhere else and pages without them need not be looked into. A page in any other layout than the usual is parsed
+as XML.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from leia.corpus.id_files import REDIRECTS_MADE_BY, read_pairs
+from leia.corpus.pages import PAGE_END, read_pages, unescape
+from leia.corpus.titles import normalize_title
+from leia.errors import InputError
+from leia.manifest import Tally
+
+# The layout that MediaWiki writes, with no character reference but the four that its exporter uses.
+_PLAIN_TEXT = rb'((?:[^<>"&\n\r\t]|&(?:amp|lt|gt|quot);)*)'
+_USUAL_REDIRECT = re.compile(
+    rb"<page>\s*<title>" + _PLAIN_TEXT + rb"</title>\s*(?:<ns>-?\d+</ns>\s*)?<id>\d+</id>\s*"
+    rb'<redirect title="' + _PLAIN_TEXT + rb'" ?/>'
+)
+
+
+def read_redirects(path: str | Path, allow_truncated: bool = False) -> tuple[dict[str, str], Tally]:
+    """Read a pages-articles dump into `{title: target}`, in the order of the dump, chains followed.
+
+    Titles are as in the dump, targets normalised. A title whose chain runs into a cycle is left out.
+    Raises `InputError` for a file that is no dump or breaks off; with `allow_truncated` what stands before the break
+    is used, and the tally says so.
+    """
+    path = Path(path)
+    tally = Tally("pages")
+    direct: dict[str, str] = {}
+    language, pages = "", 0
+    for block in read_pages(path, allow_truncated, tally):
+        if not pages:
+            language = _language_of_dump(block)
+        pages += block.count(PAGE_END)
+        for title, target in _redirects_in(block, path):
+            direct[title] = normalize_title(target, language)
+    redirects = follow_chains(direct, language)
+    tally.kept = len(redirects)
+    tally.drop("not a redirect", pages - len(direct))
+    tally.drop("redirect into a cycle", len(direct) - len(redirects))
+    return redirects, tally
+
+
+def follow_chains(direct: dict[str, str], language: str) -> dict[str, str]:
+    """`{title: last target}` in the order of `direct`; titles whose chain runs into a cycle are left out."""
+    by_title = {normalize_title(title, language): target for title, target in direct.items()}
+    followed = {}
+    for title, target in direct.items():
+        seen = {normalize_title(title, language)}
+        while target in by_title and target not in seen:
+            seen.add(target)
+            target = by_title[target]
+        if target not in seen:
+            followed[title] = target
+    return followed
+
+
+def _language_of_dump(start: bytes) -> str:
+    found = re.search(rb'<mediawiki[^>]*\sxml:lang="([^"]*)"', start)
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:
+    """`(title, target)` of each redirect page in a block of whole pages."""
+    usual = _USUAL_REDIRECT.findall(block)
+    if len(usual) == block.count(b"<redirect"):
+        try:
+            decoded = [(title.decode(), target.decode()) for title, target in usual]
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}: holds a title that is not UTF-8 ({error.object!r}); download it again"
+            ) from error
+        yield from ((unescape(title), unescape(target)) for title, target in decoded)
+        return
+    for page in block.split(PAGE_END):
+        if b"<redirect" in page:
+            yield from _parse_redirect(page[page.find(b"<page") :] + PAGE_END, path)
+
+
+def _parse_redirect(page: bytes, path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        tree = ElementTree.fromstring(page)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path}: holds a page that is no XML ({error}): {page[:80]!r}; download it again") from error
+    title, redirect = tree.findtext("title"), tree.find("redirect")
+    if title and redirect is not None and redirect.get("title"):
+        yield title, redirect.attrib["title"]
+
+
+def read_redirect_file(path: str | Path, language: str) -> dict[str, str]:
+    """Read what `write_redirects` wrote into `{normalised title: target}`."""
+    rows = read_pairs(path, "title<TAB>target", REDIRECTS_MADE_BY)
+    return {normalize_title(title, language): target for title, target in rows}
+
+
+def write_redirects(redirects: dict[str, str], path: Path) -> None:
+    """Write `title<TAB>target`, one a line, UTF-8."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{title}\t{target}\n" for title, target in redirects.items())
