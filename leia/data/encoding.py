@@ -1,0 +1,183 @@
+"""Articles to the training dataset: token ids, and for each entity its tokens and the ids of its name."""
+
+import os
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leia.console import progress
+from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.names import NO_PIVOT_TITLE, NO_QID, PivotTitles
+from leia.manifest import Tally
+from leia.parallel import map_in_order
+from leia.storage import integer_array, training_schema
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+BEYOND_MAX_LENGTH = "beyond --max_length"
+START_NOT_ON_BOUNDARY = "start not on a token boundary"
+END_NOT_ON_BOUNDARY = "end not on a token boundary"
+
+_ROWS_PER_BATCH = 128
+_NAMES_PER_CHUNK = 10_000
+
+
+def distinct_qids(dataset: "Dataset") -> set[str]:
+    """The Wikidata ids that the anchors of a preprocessed dataset lead to."""
+    qids: set[str] = set()
+    for batch in dataset.with_format("arrow").iter(batch_size=10_000):
+        anchors = batch["anchors"].combine_chunks().flatten()
+        qids.update(pc.unique(anchors.field("wikidata_id")).drop_null().to_pylist())
+    return qids
+
+
+def encode_dataset(
+    dataset: "Dataset",
+    tokenizer: "PreTrainedTokenizerBase",
+    titles: PivotTitles,
+    max_length: int | None,
+    workers: int,
+    tally: Tally,
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of `training_schema`, an article a row, in the order of the preprocessed `dataset`.
+
+    `max_length` cuts every article to that many tokens. `tally` counts the anchors.
+    """
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    aligner = Aligner(tokenizer)
+    names = tokenize_names(titles, aligner, workers)
+    encoder = ArticleEncoder(dataset, aligner, names, len(tokenizer), max_length)
+    with progress("articles", total=len(dataset), unit=" articles") as bar:
+        for rows, (batch, counted) in map_in_order(encoder, _ranges(len(dataset), _ROWS_PER_BATCH), workers):
+            tally.add(counted)
+            bar.update(len(rows))
+            yield batch
+
+
+def _ranges(count: int, size: int) -> list[range]:
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedNames:
+    """The distinct names: `by_qid[qid]` is the number of a name or the reason why there is none; the token ids of name
+    k are `ids[bounds[k]:bounds[k + 1]]`. Two arrays, not a list of lists: processes share them without copying."""
+
+    by_qid: dict[str, int | str]
+    ids: np.ndarray
+    bounds: np.ndarray
+
+
+def tokenize_names(titles: PivotTitles, aligner: Aligner, workers: int) -> EncodedNames:
+    """Tokenise each distinct name once."""
+    number_of: dict[str, int] = {}
+    by_qid: dict[str, int | str] = {}
+    for qid in titles.by_qid:
+        name, reason = titles.name_of(qid)
+        by_qid[qid] = reason if name is None else number_of.setdefault(name, len(number_of))
+    names = list(number_of)
+    chunks = _ranges(len(names), _NAMES_PER_CHUNK)
+    encoded: list[list[int]] = []
+    for _, part in map_in_order(lambda rows: aligner.tokenize_names(names[rows.start : rows.stop]), chunks, workers):
+        encoded += part
+    return EncodedNames(by_qid, np.array(list(chain.from_iterable(encoded)), dtype=np.int32), _bounds(encoded))
+
+
+def _bounds(lists: Sequence[Sized]) -> np.ndarray:
+    """Where each list starts when all are put together, and where the last ends; [len(lists) + 1]."""
+    return np.cumsum([0, *map(len, lists)], dtype=np.int64)
+
+
+class ArticleEncoder:
+    """Turns a range of rows of the preprocessed dataset into a record batch and the tally of its anchors."""
+
+    def __init__(
+        self, dataset: "Dataset", aligner: Aligner, names: EncodedNames, vocabulary_size: int, max_length: int | None
+    ) -> None:
+        self._rows = dataset.with_format("arrow")
+        self._aligner = aligner
+        self._names = names
+        self._schema = training_schema(vocabulary_size)
+        self._max_length = max_length
+
+    def __call__(self, rows: range) -> tuple[pa.RecordBatch, Tally]:
+        tally = Tally("anchors")
+        table = self._rows[rows.start : rows.stop].combine_chunks()
+        texts = table["text"].to_pylist()
+        encoded = self._aligner.tokenize(texts)
+        anchors = table["anchors"].chunk(0)
+        anchor_bounds = anchors.offsets.to_numpy()
+        fields = anchors.values
+        starts, ends = fields.field("start").to_numpy(), fields.field("end").to_numpy()
+        qids = fields.field("wikidata_id").to_pylist()
+        entity_starts, entity_ends, name_numbers = [], [], []
+        for row, (text, ids) in enumerate(zip(texts, encoded, strict=True)):
+            span = slice(anchor_bounds[row], anchor_bounds[row + 1])
+            kept, numbers = self._choose_names(qids[span], tally)
+            tokens = self._aligner.find_tokens(text, ids, np.concatenate([starts[span][kept], ends[span][kept]]))
+            first, last = tokens[: len(kept)], tokens[len(kept) :]
+            aligned = self._cut_and_count(ids, first, last, tally)
+            entity_starts.append(first[aligned])
+            entity_ends.append(last[aligned])
+            name_numbers.append(numbers[aligned])
+        return self._record_batch(table["title"].chunk(0), encoded, entity_starts, entity_ends, name_numbers), tally
+
+    def _choose_names(self, qids: list[str | None], tally: Tally) -> tuple[np.ndarray, np.ndarray]:
+        """Which of an article's anchors have a name, and the number of each one's name."""
+        kept, numbers = [], []
+        for k, qid in enumerate(qids):
+            number = NO_QID if qid is None else self._names.by_qid.get(qid, NO_PIVOT_TITLE)
+            if isinstance(number, str):
+                tally.drop(number)
+            else:
+                kept.append(k)
+                numbers.append(number)
+        return np.array(kept, dtype=np.int64), np.array(numbers, dtype=np.int64)
+
+    def _cut_and_count(self, ids: list[int], first: np.ndarray, last: np.ndarray, tally: Tally) -> np.ndarray:
+        """Cut `ids` to the maximum length; which entities have both ends on tokens that are left."""
+        end = len(ids)
+        if self._max_length is not None and len(ids) > self._max_length:
+            end = self._aligner.cut(ids, self._max_length)
+        starts_well, ends_well, fits = first != NO_TOKEN, last != NO_TOKEN, last <= end
+        aligned = starts_well & ends_well & fits
+        tally.kept += int(aligned.sum())
+        tally.drop(START_NOT_ON_BOUNDARY, int((~starts_well).sum()))
+        tally.drop(END_NOT_ON_BOUNDARY, int((starts_well & ~ends_well).sum()))
+        tally.drop(BEYOND_MAX_LENGTH, int((starts_well & ends_well & ~fits).sum()))
+        return aligned
+
+    def _record_batch(
+        self,
+        titles: pa.Array,
+        encoded: list[list[int]],
+        starts: list[np.ndarray],
+        ends: list[np.ndarray],
+        name_numbers: list[np.ndarray],
+    ) -> pa.RecordBatch:
+        id_type = self._schema.field("input_ids").type.value_type
+        entity_bounds = integer_array(_bounds(starts), pa.int32())
+        numbers = np.concatenate(name_numbers)
+        lengths = np.diff(self._names.bounds)[numbers]
+        name_bounds = np.cumsum([0, *lengths], dtype=np.int64)
+        # Position by position: where its name starts, plus how far it lies behind the start of its copy.
+        gathered = np.repeat(self._names.bounds[numbers] - name_bounds[:-1], lengths) + np.arange(name_bounds[-1])
+        name_ids = pa.ListArray.from_arrays(
+            integer_array(name_bounds, pa.int32()), integer_array(self._names.ids[gathered], id_type)
+        )
+        flat_ids = np.fromiter(chain.from_iterable(encoded), dtype=id_type.to_pandas_dtype())
+        columns = [
+            titles,
+            pa.ListArray.from_arrays(integer_array(_bounds(encoded), pa.int32()), integer_array(flat_ids, id_type)),
+            pa.ListArray.from_arrays(entity_bounds, integer_array(np.concatenate(starts), pa.int32())),
+            pa.ListArray.from_arrays(entity_bounds, integer_array(np.concatenate(ends), pa.int32())),
+            pa.ListArray.from_arrays(entity_bounds, name_ids),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)

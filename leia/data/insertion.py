@@ -1,0 +1,70 @@
+"""The augmentation itself: English names put beside (or in place of) the entities of one article."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+STRATEGIES = ("left", "right", "replace", "none")
+
+Ids = Sequence[int] | np.ndarray
+
+
+def insert_entity_names(
+    input_ids: Ids,
+    start_positions: Sequence[int],
+    end_positions: Sequence[int],
+    names: Sequence[Ids],
+    *,
+    strategy: str,
+    prob: float,
+    rng: random.Random,
+    start_token_id: int,
+    end_token_id: int,
+) -> Ids:
+    """Return `input_ids` with the names of some entities inserted, each between the two tags (paper, section 2).
+
+    `strategy`: `left` inserts before the entity's first token, `right` after its last, `replace` in its stead, `none`
+    nowhere. Entity k covers the tokens `start_positions[k]` to `end_positions[k]` (end exclusive) and is given
+    `names[k]`. From the last entity to the first, one number is drawn from `rng` (under `none` as well); the entity
+    is skipped when it is greater than `prob`. The inputs stay as they are. A list gives a list; an array an array of
+    int64, which holds the tags whatever the width of the ids.
+
+    Raises `ValueError` for an unknown strategy, and for entities, inserted or not, that overlap, are not in the order
+    of the text or reach beyond its end.
+    """
+    check_strategy(strategy)
+    draws = draw_numbers(len(start_positions), rng)
+    opening, closing = np.array([start_token_id]), np.array([end_token_id])
+    behind, instead = strategy == "right", strategy == "replace"
+    if strategy == "none":
+        prob = -1.0  # every draw is greater
+    pieces = []
+    position = former_end = 0
+    for start, end, name, draw in zip(start_positions, end_positions, names, draws, strict=True):
+        if not former_end <= start <= end:
+            raise ValueError(f"an entity covers the tokens {start} to {end}, the one before it ends at {former_end}")
+        former_end = end
+        if draw > prob:
+            continue
+        cut = end if behind else start
+        pieces += (input_ids[position:cut], opening, name, closing)
+        position = end if instead else cut
+    if former_end > len(input_ids):
+        raise ValueError(f"an entity ends at token {former_end}, the article has {len(input_ids)}")
+    pieces.append(input_ids[position:])
+    augmented = np.concatenate(pieces, dtype=np.int64, casting="unsafe")
+    return augmented if isinstance(input_ids, np.ndarray) else augmented.tolist()
+
+
+def draw_numbers(count: int, rng: random.Random) -> list[float]:
+    """One number for each of an article's `count` entities: drawn from the last to the first, given from the first."""
+    draws = [rng.random() for _ in range(count)]
+    draws.reverse()
+    return draws
+
+
+def check_strategy(strategy: str) -> None:
+    """Raise `ValueError` when `strategy` is not one of `STRATEGIES`."""
+    if strategy not in STRATEGIES:
+        raise ValueError(f"unknown entity name insertion strategy {strategy!r}; it is one of {', '.join(STRATEGIES)}")

@@ -1,0 +1,157 @@
+"""The training stream: augmented articles, joined without a separator and cut into blocks of one length.
+
+The stream has no end and one order (method: paper, section 2), whatever the number of ranks and of loader workers:
+
+- Rank r of n, in an initialised `torch.distributed` group, gets the blocks r, r + n, r + 2n, ... Every rank packs the
+  whole stream, which costs a rank far less time than its model takes. So `accelerate` must not shard it once more.
+- Of several `DataLoader` workers the first makes all blocks.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed
+from torch.utils.data import IterableDataset, get_worker_info
+
+from leia.data.articles import EncodedArticles
+from leia.data.insertion import check_strategy, insert_entity_names
+from leia.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class LeiaConstantLengthDataset(IterableDataset):
+    """Yields `{"input_ids": LongTensor[max_length]}` without end, from a dataset of encoded articles.
+
+    One `random.Random(seed)` draws for the whole run; epoch e reads the articles in the order of
+    `dataset.shuffle(seed + e)`, or as they lie. `state_dict()` is where the iterator made last stands, in plain JSON
+    types; after `load_state_dict(state)` each new iterator starts there, with any number of ranks. With loader workers
+    the state stays in the worker: ask for it only where the blocks are made in this process.
+
+    Raises `ValueError` for arguments out of range and `InputError` for a dataset without a token.
+    """
+
+    def __init__(
+        self,
+        dataset: "Dataset",
+        max_length: int,
+        entity_name_start_token_id: int,
+        entity_name_end_token_id: int,
+        entity_name_insertion_prob: float,
+        entity_name_insertion_strategy: str,
+        shuffle: bool = False,
+        seed: int = 42,
+    ) -> None:
+        check_strategy(entity_name_insertion_strategy)
+        if not 0 <= entity_name_insertion_prob <= 1:
+            raise ValueError(f"the insertion probability is {entity_name_insertion_prob}; it must lie in 0 to 1")
+        if max_length < 1:
+            raise ValueError(f"max_length is {max_length}; a block has at least one token")
+        self.articles = EncodedArticles(dataset)
+        if not self.articles.has_tokens():
+            raise InputError("the dataset holds no token: there is nothing to train on")
+        self.max_length = max_length
+        self.shuffle = shuffle
+        self.seed = seed
+        self.insertion = {
+            "strategy": entity_name_insertion_strategy,
+            "prob": entity_name_insertion_prob,
+            "start_token_id": entity_name_start_token_id,
+            "end_token_id": entity_name_end_token_id,
+        }
+        self._settings = {
+            "articles": len(self.articles),
+            "max_length": max_length,
+            "shuffle": shuffle,
+            "seed": seed,
+            **self.insertion,
+        }
+        self._start: dict[str, Any] | None = None
+        self._position = self._first_position()
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        worker = get_worker_info()
+        if worker is not None and worker.id > 0:
+            return
+        rank, num_ranks = 0, 1
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, num_ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        position = self._position = self._first_position()
+        for blocks in self._rounds(position, num_ranks):
+            yield {"input_ids": torch.from_numpy(blocks[rank].copy())}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"settings": self._settings, **self._position.as_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Start from `state`. Raises `ValueError` when it is the state of a stream with other settings."""
+        saved = state["settings"]
+        changed = [key for key, value in self._settings.items() if saved.get(key) != value]
+        if changed:
+            differences = ", ".join(f"{key} {saved.get(key)} (now {self._settings[key]})" for key in changed)
+            raise ValueError(f"the saved stream had {differences}")
+        self._start = state
+        self._position = self._first_position()
+
+    def _first_position(self) -> "_Position":
+        return _Position(random.Random(self.seed)) if self._start is None else _Position.from_dict(self._start)
+
+    def _rounds(self, position: "_Position", num_ranks: int) -> Iterator[np.ndarray]:
+        """One block for each rank at a time, [num_ranks, max_length]; `position` is where the stream goes on."""
+        size = num_ranks * self.max_length
+        articles = self._augmented_articles(position)
+        while True:
+            pieces, length = [position.carried], len(position.carried)
+            while length < size:
+                pieces.append(next(articles))
+                length += len(pieces[-1])
+            tokens = np.concatenate(pieces)
+            for start in range(0, length - size + 1, size):
+                position.carried = tokens[start + size :]
+                yield tokens[start : start + size].reshape(num_ranks, self.max_length)
+
+    def order_of_epoch(self, epoch: int) -> Sequence[int]:
+        """The rows of the dataset in the order in which this epoch reads them."""
+        count = len(self.articles)
+        # The permutation that `dataset.shuffle(seed + epoch)` applies, without the index file that it writes.
+        return np.random.default_rng(self.seed + epoch).permutation(count) if self.shuffle else range(count)
+
+    def _augmented_articles(self, position: "_Position") -> Iterator[np.ndarray]:
+        """The token ids of article after article, epoch after epoch; `position` is always behind the last one given."""
+        while True:
+            for index in self.order_of_epoch(position.epoch)[position.article :]:
+                position.article += 1
+                yield insert_entity_names(*self.articles[index], rng=position.rng, **self.insertion)
+            position.epoch += 1
+            position.article = 0
+
+
+@dataclass
+class _Position:
+    """Where a stream goes on: the next article of this epoch's order, the generator, the tokens of the next block."""
+
+    rng: random.Random
+    epoch: int = 0
+    article: int = 0
+    carried: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def as_dict(self) -> dict[str, Any]:
+        version, internal, gauss = self.rng.getstate()
+        return {
+            "epoch": self.epoch,
+            "article": self.article,
+            "rng": [version, list(internal), gauss],
+            "carried": self.carried.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> "_Position":
+        version, internal, gauss = state["rng"]
+        rng = random.Random()
+        rng.setstate((version, tuple(internal), gauss))
+        return cls(rng, state["epoch"], state["article"], np.array(state["carried"], dtype=np.int64))

@@ -1,0 +1,85 @@
+"""The two tags around an inserted name, and what identifies the tokenizer that a dataset was made with."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from leia.data.articles import EncodedArticles
+from leia.data.model_names import check_model_name
+from leia.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+ENTITY_NAME_START_TOKEN = "<translate>"
+ENTITY_NAME_END_TOKEN = "</translate>"
+ENTITY_NAME_TAGS = (ENTITY_NAME_START_TOKEN, ENTITY_NAME_END_TOKEN)
+
+
+def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model on the hub or in a folder. Raises `InputError` when there is none."""
+    check_model_name(model_name)
+    try:
+        return AutoTokenizer.from_pretrained(model_name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{model_name}: has no tokenizer that loads ({reason}); "
+            "expected a model of the hub or a folder with tokenizer.json"
+        ) from error
+
+
+def add_entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """Add the tags as special tokens where they are missing; return the ids of the opening and the closing tag."""
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": list(ENTITY_NAME_TAGS)}, replace_extra_special_tokens=False
+    )
+    return entity_name_tag_ids(tokenizer)
+
+
+def entity_name_tag_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """The ids of the opening and the closing tag. Raises `ValueError` when the tokenizer lacks one."""
+    vocabulary = tokenizer.get_vocab()
+    missing = [tag for tag in ENTITY_NAME_TAGS if tag not in vocabulary]
+    if missing:
+        raise ValueError(f"the tokenizer lacks {' and '.join(missing)}; add them with add_entity_name_tags")
+    return vocabulary[ENTITY_NAME_START_TOKEN], vocabulary[ENTITY_NAME_END_TOKEN]
+
+
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """`vocabulary_size` and `sha256` of the vocabulary (every token with its id), the two tags left out.
+
+    Two tokenizers of one identity give every id the same meaning, which is what a dataset of ids needs; saving and
+    loading a tokenizer, its truncation and padding, and adding the tags do not change it.
+    """
+    vocabulary = {token: index for token, index in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS}
+    listing = json.dumps(vocabulary, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return {"vocabulary_size": len(vocabulary), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+
+
+def check_dataset(
+    dataset: "Dataset", tokenizer: PreTrainedTokenizerBase, manifest: dict[str, Any] | None, dataset_dir: str
+) -> None:
+    """Raise `InputError` when `dataset` is empty, or unless its ids are those of `tokenizer`.
+
+    By the manifest of the dataset; without one (the published scripts write none) only the greatest id can tell.
+    """
+    identity = tokenizer_identity(tokenizer)
+    made_with = (manifest or {}).get("options", {}).get("tokenizer")
+    if made_with and made_with["sha256"] != identity["sha256"]:
+        raise InputError(
+            f"{dataset_dir}: was made with the tokenizer of {made_with.get('name')} "
+            f"({made_with['vocabulary_size']} tokens), the model's is another ({identity['vocabulary_size']} tokens); "
+            "make the dataset with this model by build_wikipedia_dataset.py"
+        )
+    articles = EncodedArticles(dataset)
+    if not articles.has_tokens():
+        raise InputError(f"{dataset_dir}: holds no token; build_wikipedia_dataset.py says what it dropped and why")
+    least, greatest = articles.id_range()
+    if least < 0 or greatest >= identity["vocabulary_size"]:
+        raise InputError(
+            f"{dataset_dir}: holds the ids {least} to {greatest}, the model's tokenizer has "
+            f"{identity['vocabulary_size']} tokens; make the dataset with this model by build_wikipedia_dataset.py"
+        )

@@ -1,0 +1,47 @@
+"""Count what a training dataset holds: articles, tokens, entities, names, and how they are spread over the articles.
+
+Reads a dataset folder of build_wikipedia_dataset.py, prints the counts and with --json writes them to a file, which
+make_corpus_report.py reads.
+
+    python scripts/compute_dataset_stats.py --wikipedia_dataset_dir jawiki-dataset --json jawiki-dataset-stats.json
+"""
+
+import click
+
+from leia.console import OUTPUT_FILE, command, folder_made_by
+
+
+@command
+@click.option(
+    "--wikipedia_dataset_dir",
+    type=folder_made_by("build_wikipedia_dataset.py"),
+    required=True,
+    help="Made by build_wikipedia_dataset.py.",
+)
+@click.option("--json", "json_file", type=OUTPUT_FILE, default=None, help="Write the counts to this file too.")
+@click.option("--model_name", default=None, help="Tokenizer of the dataset: list the most inserted names too.")
+@click.option("--trust_remote_code", is_flag=True, help="Run tokenizer code that comes with the model.")
+def main(wikipedia_dataset_dir: str, json_file: str | None, model_name: str | None, trust_remote_code: bool) -> None:
+    from leia.data.statistics import dataset_statistics, describe_dataset, most_inserted_names
+    from leia.manifest import read_manifest
+    from leia.outputs import write_json
+    from leia.storage import open_dataset, training_schema
+
+    dataset = open_dataset(wikipedia_dataset_dir, training_schema(0), "scripts/build_wikipedia_dataset.py")
+    manifest = read_manifest(wikipedia_dataset_dir)
+    statistics = dataset_statistics(dataset, manifest)
+    if model_name is not None:
+        from leia.data.token_texts import TokenTexts
+        from leia.data.tokenizers import check_dataset, load_tokenizer
+
+        tokenizer = load_tokenizer(model_name, trust_remote_code)
+        check_dataset(dataset, tokenizer, manifest, wikipedia_dataset_dir)
+        texts = TokenTexts(tokenizer)
+        statistics["top_names"] = [[texts.join(ids).strip(), count] for ids, count in most_inserted_names(dataset)]
+    click.echo(describe_dataset(statistics))
+    if json_file is not None:
+        write_json(json_file, statistics)
+
+
+if __name__ == "__main__":
+    main()

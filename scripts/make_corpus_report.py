@@ -1,0 +1,41 @@
+r"""Put the corpora of several languages side by side: tables for a paper's appendix and a figure.
+
+Reads for each language the files that compute_dataset_stats.py --json and compute_link_stats.py --json wrote, and
+writes to OUTPUT_DIR corpus.md (sizes, from links to names, most frequent names), corpus.tex (sizes) and the figure as
+corpus.svg and corpus.pdf.
+
+    python scripts/make_corpus_report.py --corpus ja-dataset-stats.json ja-link-stats.json \
+        --corpus es-dataset-stats.json es-link-stats.json --output_dir corpus-report
+"""
+
+import click
+
+from leia.console import OUTPUT_FOLDER, command, file_made_by
+
+
+@command
+@click.option(
+    "--corpus",
+    "corpora",
+    type=(file_made_by("compute_dataset_stats.py --json"), file_made_by("compute_link_stats.py --json")),
+    multiple=True,
+    required=True,
+    metavar="DATASET_STATS LINK_STATS",
+    help="The two JSON files of one language; once for each language.",
+)
+@click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder to write; replaced whole.")
+def main(corpora: tuple[tuple[str, str], ...], output_dir: str) -> None:
+    from leia.data.corpus_report import REPORT_FILES, draw, read_corpus, to_latex, to_markdown
+    from leia.outputs import new_folder
+
+    read = [read_corpus(*files) for files in corpora]
+    with new_folder(output_dir, replaceable=REPORT_FILES) as folder:
+        (folder / "corpus.md").write_text(to_markdown(read), encoding="utf-8")
+        (folder / "corpus.tex").write_text(to_latex(read), encoding="utf-8")
+        for name in ("corpus.svg", "corpus.pdf"):
+            draw(read, folder / name)
+    click.echo(f"written: {output_dir}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Labels: a table of cases, and the vectorised mask against a slow reading of the rule."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from leia.data import LeiaDataCollator
+from leia.data.collator import entity_name_mask
+from leia.data.tokenizers import add_entity_name_tags, entity_name_tag_ids, tokenizer_identity
+
+EOS, PAD, OPEN, CLOSE = 0, 1, 10, 11
+
+
+def make_tokenizer(pad: bool = False) -> PreTrainedTokenizerFast:
+    vocabulary = {token: index for index, token in enumerate(["</s>", "<pad>", *"abcdefgh"])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="</s>", **({"pad_token": "<pad>"} if pad else {})
+    )
+
+
+def collate(*sequences: list[int], pad: bool = False, **options) -> dict[str, list[list[int]]]:
+    tokenizer = make_tokenizer(pad)
+    add_entity_name_tags(tokenizer)
+    batch = LeiaDataCollator(tokenizer, **options)([{"input_ids": torch.tensor(ids)} for ids in sequences])
+    return {name: tensor.tolist() for name, tensor in batch.items()}
+
+
+# name: ids, labels, labels without the loss on names
+CASES = {
+    "text only": ([2, 3, 4], [2, 3, 4], [2, 3, 4]),
+    "a name": ([2, OPEN, 5, 6, CLOSE, 3], [2, -100, 5, 6, -100, 3], [2, -100, -100, -100, -100, 3]),
+    "open to the end": ([2, OPEN, 5, 6], [2, -100, 5, 6], [2, -100, -100, -100]),
+    "a close without an open": ([5, CLOSE, 3], [5, -100, 3], [5, -100, 3]),
+    "two names": (
+        [OPEN, 5, CLOSE, 2, OPEN, 6, CLOSE],
+        [-100, 5, -100, 2, -100, 6, -100],
+        [-100] * 3 + [2] + [-100] * 3,
+    ),
+    "an empty name": ([2, OPEN, CLOSE, 3], [2, -100, -100, 3], [2, -100, -100, 3]),
+    "EOS is padding": ([2, EOS, 3], [2, -100, 3], [2, -100, 3]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_labels(case):
+    ids, labels, without_names = CASES[case]
+    assert collate(ids) == {"input_ids": [ids], "attention_mask": [[1] * len(ids)], "labels": [labels]}
+    assert collate(ids, disable_entity_name_token_loss=True)["labels"] == [without_names]
+
+
+def test_a_tokenizer_with_padding_keeps_the_loss_on_eos():
+    assert collate([2, EOS, 3], [4], pad=True) == {
+        "input_ids": [[2, EOS, 3], [4, PAD, PAD]],
+        "attention_mask": [[1, 1, 1], [1, 0, 0]],
+        "labels": [[2, EOS, 3], [4, -100, -100]],
+    }
+
+
+def test_sequences_are_padded_to_max_length_and_never_cut():
+    assert collate([2, 3], max_length=4)["input_ids"] == [[2, 3, EOS, EOS]]
+    with pytest.raises(ValueError, match="longer than max_length"):
+        collate([2, 3, 4], max_length=2)
+
+
+@given(st.lists(st.sampled_from([2, 3, OPEN, CLOSE]), min_size=1, max_size=30))
+def test_the_mask_of_names_follows_the_rule_token_by_token(ids):
+    inside, expected = False, []
+    for token in ids:
+        inside = token == OPEN or (inside and token != CLOSE)
+        expected.append(inside)
+    rows = torch.tensor([ids, ids[::-1]])
+    assert entity_name_mask(rows, OPEN, CLOSE)[0].tolist() == expected
+
+
+def test_tags_are_added_once_as_special_tokens_and_change_no_identity(tmp_path):
+    tokenizer = make_tokenizer()
+    identity = tokenizer_identity(tokenizer)
+    assert identity["vocabulary_size"] == 10
+    with pytest.raises(ValueError, match="<translate>"):
+        LeiaDataCollator(tokenizer)
+    assert add_entity_name_tags(tokenizer) == add_entity_name_tags(tokenizer) == (OPEN, CLOSE)
+    tokenizer.save_pretrained(tmp_path)
+    again = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    assert entity_name_tag_ids(again) == add_entity_name_tags(again) == (OPEN, CLOSE)
+    assert tokenizer_identity(tokenizer) == tokenizer_identity(again) == identity
+    assert again.decode([2, OPEN, 3, CLOSE], skip_special_tokens=True).split() == ["a", "b"]

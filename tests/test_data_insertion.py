@@ -1,0 +1,119 @@
+"""`insert_entity_names`: the four strategies on one sentence, and what holds for every article."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leia.data import insert_entity_names
+
+OPEN, CLOSE = 900, 901
+
+# The sentence "10 11 12 13 14" whose entities are "11 12", named "77 78", and "14", named "79".
+CASES = {
+    "left": [10, OPEN, 77, 78, CLOSE, 11, 12, 13, OPEN, 79, CLOSE, 14],
+    "right": [10, 11, 12, OPEN, 77, 78, CLOSE, 13, 14, OPEN, 79, CLOSE],
+    "replace": [10, OPEN, 77, 78, CLOSE, 13, OPEN, 79, CLOSE],
+    "none": [10, 11, 12, 13, 14],
+}
+
+
+def insert(ids, starts, ends, names, strategy="right", prob=1.0, seed=0):
+    return insert_entity_names(
+        ids,
+        starts,
+        ends,
+        names,
+        strategy=strategy,
+        prob=prob,
+        rng=random.Random(seed),
+        start_token_id=OPEN,
+        end_token_id=CLOSE,
+    )
+
+
+@pytest.mark.parametrize("strategy", CASES)
+def test_each_strategy_puts_the_name_where_the_paper_says(strategy):
+    assert insert([10, 11, 12, 13, 14], [1, 4], [3, 5], [[77, 78], [79]], strategy) == CASES[strategy]
+
+
+@pytest.mark.parametrize("strategy", CASES)
+def test_an_array_of_narrow_ids_gives_the_same_ids_wide_enough_for_the_tags(strategy):
+    ids = np.array([10, 11, 12, 13, 14], dtype=np.int8)
+    augmented = insert(ids, [1, 4], [3, 5], [np.array([77, 78], dtype=np.int8), []], strategy)
+    assert augmented.dtype == np.int64
+    assert augmented.tolist() == insert(ids.tolist(), [1, 4], [3, 5], [[77, 78], []], strategy)
+
+
+def splice(ids, starts, ends, names, strategy, prob, rng):
+    """The definition in `method.md`, word by word and slowly: last to first, into a list."""
+    ids = list(ids)
+    for start, end, name in reversed(list(zip(starts, ends, names, strict=True))):
+        if rng.random() > prob:
+            continue
+        inserted = [OPEN, *name, CLOSE]
+        if strategy == "left":
+            ids[start:start] = inserted
+        elif strategy == "right":
+            ids[end:end] = inserted
+        elif strategy == "replace":
+            ids[start:end] = inserted
+    return ids
+
+
+@st.composite
+def articles(draw):
+    ids = draw(st.lists(st.integers(0, 800), max_size=40))
+    bounds = sorted(draw(st.lists(st.integers(0, len(ids)), max_size=12)))
+    starts, ends = bounds[: len(bounds) // 2 * 2 : 2], bounds[1::2]
+    names = [draw(st.lists(st.integers(0, 800), max_size=4)) for _ in starts]
+    return ids, starts, ends, names
+
+
+@given(articles(), st.sampled_from(list(CASES)), st.sampled_from([0.0, 0.3, 1.0]), st.integers(0, 99))
+def test_every_article_is_augmented_as_the_method_defines_it(article, strategy, prob, seed):
+    ids, starts, ends, names = article
+    before = [list(part) for part in article]
+    rng, slow_rng = random.Random(seed), random.Random(seed)
+    augmented = insert_entity_names(
+        ids, starts, ends, names, strategy=strategy, prob=prob, rng=rng, start_token_id=OPEN, end_token_id=CLOSE
+    )
+    assert augmented == splice(ids, starts, ends, names, strategy, prob, slow_rng)
+    assert rng.getstate() == slow_rng.getstate(), "one draw an entity, under `none` as well"
+    assert [list(part) for part in article] == before, "the inputs stay as they are"
+
+
+@given(articles(), st.sampled_from(["left", "right"]), st.integers(0, 99))
+def test_without_the_inserted_names_the_text_is_what_it_was(article, strategy, seed):
+    kept, inside = [], False
+    for token in insert(*article, strategy, prob=0.5, seed=seed):
+        if token in (OPEN, CLOSE):
+            inside = token == OPEN
+        elif not inside:
+            kept.append(token)
+    assert kept == article[0]
+
+
+def test_an_unknown_strategy_is_named():
+    with pytest.raises(ValueError, match=r"'middle'.*left, right, replace, none"):
+        insert([1, 2], [0], [1], [[3]], "middle")
+
+
+@pytest.mark.parametrize("strategy", CASES)
+@pytest.mark.parametrize(
+    ("starts", "ends", "message"),
+    [
+        ([0, 1], [2, 3], "covers the tokens 1 to 3, the one before it ends at 2"),
+        ([1, 0], [2, 1], "covers the tokens 0 to 1, the one before it ends at 2"),
+        ([2, 2], [1, 3], "covers the tokens 2 to 1"),
+        ([-1, 1], [0, 2], "covers the tokens -1 to 0"),
+        ([0, 2], [1, 4], "ends at token 4, the article has 3"),
+        ([0], [1], "argument"),  # two names for one entity
+    ],
+)
+def test_entities_that_are_no_spans_of_the_text_in_its_order_are_refused(starts, ends, message, strategy):
+    for prob in (0.0, 1.0):
+        with pytest.raises(ValueError, match=message):
+            insert([1, 2, 3], starts, ends, [[7], [8]], strategy, prob)
