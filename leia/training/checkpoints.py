@@ -1,0 +1,181 @@
+"""Checkpoints that are whole or not there, and that belong to one run.
+
+A checkpoint is written into `OUTPUT_DIR/.partial/` and takes its name `checkpoint-STEP` in one rename when all
+processes are done; the folder is shared by all nodes. Beside what transformers saves it holds `stream.json` (where the
+data goes on), `run.json` (what the run is made of) and `files.json` (the bytes of its files). The final model is put
+into OUTPUT_DIR in the same way, its `config.json` last: a folder with a `config.json` holds a whole model.
+"""
+
+import errno
+import json
+import os
+import re
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from leia.errors import InputError
+
+PARTIAL = ".partial"
+RUN_FILE = "run.json"
+STREAM_FILE = "stream.json"
+LOG_FILE = "trainer_state.json"
+FILES_FILE = "files.json"
+
+
+def steps_saved(output_dir: Path) -> list[int]:
+    """The steps of the checkpoints in `output_dir`, ascending."""
+    names = (path.name.removeprefix("checkpoint-") for path in output_dir.glob("checkpoint-*"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def newest_checkpoint(output_dir: Path) -> Path | None:
+    steps = steps_saved(output_dir)
+    return output_dir / f"checkpoint-{steps[-1]}" if steps else None
+
+
+def step_of(checkpoint: Path) -> int:
+    return read_json(checkpoint / LOG_FILE, "train.py")["global_step"]
+
+
+def is_finished(output_dir: Path) -> bool:
+    """Whether the folder holds the final model."""
+    return (output_dir / "config.json").is_file()
+
+
+def partial_folder(output_dir: Path) -> Path:
+    return output_dir / PARTIAL
+
+
+def remove_leftovers(output_dir: Path) -> None:
+    """Remove what a killed process was writing or removing."""
+    shutil.rmtree(partial_folder(output_dir), ignore_errors=True)
+
+
+def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], keep: int | None) -> None:
+    """Add `documents` (JSON by file name) to the written checkpoint, give it its name, remove all but `keep`."""
+    folder = partial_folder(output_dir) / f"checkpoint-{step}"
+    for name, document in documents.items():
+        write_json(folder / name, document)
+    write_json(folder / FILES_FILE, _sizes(folder))
+    flush(folder)
+    final = output_dir / folder.name
+    if final.exists():
+        remove(final)
+    folder.rename(final)
+    for old in steps_saved(output_dir)[:-keep] if keep else ():
+        remove(output_dir / f"checkpoint-{old}")
+    remove_leftovers(output_dir)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each file by its path, but of the log: the same run logs other speeds; cut off, it is no JSON."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != LOG_FILE)
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
+
+
+def check_whole(checkpoint: Path) -> None:
+    """Raise `InputError` when a file of `checkpoint` is missing or cut off: without its optimizer, say, transformers
+    would continue with a new one. Sizes tell, whatever saved the files (DDP, DeepSpeed, FSDP, adapters)."""
+    read_json(checkpoint / LOG_FILE, "train.py")
+    for name, size in read_json(checkpoint / FILES_FILE, "train.py").items():
+        file = checkpoint / name
+        found = file.stat().st_size if file.is_file() else None
+        if found != size:
+            what = "is missing" if found is None else f"has {found:,} bytes, was saved with {size:,}"
+            raise InputError(
+                f"{file}: {what}; remove {checkpoint}, then RESUME=1 ./train.sh (--resume_from_checkpoint last) "
+                "continues from the checkpoint before, or begins anew"
+            )
+
+
+def publish_model(output_dir: Path, folder: Path) -> None:
+    """Move the files of the final model out of `folder` into `output_dir`, `config.json` last."""
+    flush(folder)
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == "config.json"):
+        file.replace(output_dir / file.name)
+    remove_leftovers(output_dir)
+
+
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint so that no half of it is ever seen under its name."""
+    hidden = partial_folder(checkpoint.parent) / f"old-{checkpoint.name}"
+    hidden.parent.mkdir(exist_ok=True)
+    checkpoint.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def flush(folder: Path) -> None:
+    """Have the disk hold every file of `folder`, readable by whom the umask says (safetensors makes its files private),
+    before the folder is renamed."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(0o666 & ~umask)
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def clear_errors(output_dir: Path, name: str) -> Iterator[None]:
+    """Say in one line why `name` could not be written, and remove what there is of it: that is what fills a disk."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        code = _error_number(error, output_dir)
+        if code is None:
+            raise
+        advice = {errno.ENOSPC: "make space", errno.EDQUOT: "make space", errno.EFBIG: "raise the limit (ulimit -f)"}
+        remove_leftovers(output_dir)
+        raise InputError(
+            f"{output_dir / name}: {os.strerror(code)}; {advice.get(code, 'mend that')}, then RESUME=1 ./train.sh "
+            "(--resume_from_checkpoint last) goes on from the checkpoint before"
+        ) from error
+
+
+def _error_number(error: Exception, folder: Path) -> int | None:
+    """Of the file system's error: torch and safetensors each have their own words for it."""
+    if isinstance(error, OSError):
+        return error.errno
+    if told := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(told[1])
+    if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = limit == resource.RLIM_INFINITY or shutil.disk_usage(folder).free < 1 << 20
+    return errno.ENOSPC if full else errno.EFBIG
+
+
+def write_json(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected a checkpoint or model of {made_by}") from error
+    return document
+
+
+def check_same_run(folder: Path, run: dict[str, Any]) -> None:
+    """Raise `InputError` when `folder`, a checkpoint or a final model, is of a run with other settings than `run`."""
+    saved = read_json(folder / RUN_FILE, "train.py")
+    changed = [key for key in run if saved.get(key) != run[key]]
+    if changed:
+        differences = ", ".join(f"{key} {saved.get(key)} (now {run[key]})" for key in changed)
+        raise InputError(
+            f"{folder}: belongs to another run, with {differences}; "
+            "continue with the same settings or choose another --output_dir"
+        )

@@ -1,0 +1,66 @@
+"""The final model: made from the last checkpoint of a run, put into OUTPUT_DIR beside it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from leia.data.tokenizers import load_tokenizer
+from leia.training import checkpoints
+from leia.training.arguments import Experiment
+from leia.training.model import add_tags, load_model
+
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model*.safetensors*",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "*.jinja",
+    "trainer_state.json",
+    checkpoints.RUN_FILE,
+)
+"""What of a checkpoint makes the final model; of adapters the weights and config are written anew."""
+
+
+def finish(
+    output_dir: Path, checkpoint: Path, experiment: Experiment, manifest: dict[str, Any] | None, card: str
+) -> None:
+    """Make the final model from its last checkpoint, with the manifest of its dataset and its card."""
+    folder = checkpoints.partial_folder(output_dir) / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for pattern in MODEL_FILES:
+        for file in checkpoint.glob(pattern):
+            if not (folder / file.name).exists():
+                _link(file, folder / file.name)
+    if experiment.lora_rank:
+        merge_lora(experiment, checkpoint, folder)
+    if manifest is not None:
+        checkpoints.write_json(folder / "dataset_manifest.json", manifest)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    checkpoints.publish_model(output_dir, folder)
+    print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
+
+
+def merge_lora(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
+    """Write the model with the adapters of `checkpoint` merged into its weights to `folder`."""
+    from peft import PeftModel
+
+    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+    model = load_model(experiment.model_name_or_path, "sdpa", torch.float32, experiment.trust_remote_code)
+    add_tags(model, tokenizer)
+    PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file that is never changed; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

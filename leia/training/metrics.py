@@ -1,0 +1,119 @@
+"""What is logged of a step: losses of names and of text, shares, speed, memory; and its line on the console."""
+
+import resource
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import TrainerCallback
+
+from leia.data.collator import IGNORED_LABEL
+
+SUMS = ("loss", "name_loss", "labels", "name_labels", "inserted", "tokens", "stop")
+
+PEAK_TFLOPS = {
+    "B200": 2250,
+    "H200": 989,
+    "H100 NVL": 835,
+    "H100 PCIe": 756,
+    "H100": 989,
+    "A100": 312,
+    "L40S": 362,
+    "RTX 4090": 165,
+    "RTX 3090": 71,
+}
+"""bf16 without sparsity, from the makers' data sheets."""
+
+
+def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss of predicting each next token, [batch, length], in float32; 0 where there is no label."""
+    targets = next_tokens(labels, IGNORED_LABEL)
+    losses = functional.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED_LABEL, reduction="none"
+    )
+    return losses.view_as(targets)
+
+
+def next_tokens(values: torch.Tensor, last: int) -> torch.Tensor:
+    """`values` [batch, length] moved one to the left, so that each position holds what it has to predict."""
+    return functional.pad(values[:, 1:], (0, 1), value=last)
+
+
+class StepSums:
+    """Sums over the micro batches of a step, then over the processes."""
+
+    def __init__(self) -> None:
+        self._sums: torch.Tensor | None = None
+
+    def add(self, losses: torch.Tensor, labels: torch.Tensor, names: torch.Tensor, inserted: torch.Tensor) -> None:
+        """Of one micro batch, each [batch, length]: token losses, labels, which ids are names, which are inserted."""
+        trained = next_tokens(labels, IGNORED_LABEL) != IGNORED_LABEL
+        trained_names = trained & next_tokens(names, False)
+        losses = losses.detach().double()
+        values = [losses.sum(), (losses * trained_names).sum(), trained.sum(), trained_names.sum(), inserted.sum()]
+        sums = torch.stack(
+            [*(value.double() for value in values), losses.new_tensor(labels.numel()), losses.new_zeros(())]
+        )
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def finish(self, accelerator: Any, stop: bool) -> dict[str, float]:
+        """The sums over all processes, by the names of `SUMS`; `stop` is the number of processes asked to stop."""
+        self._sums[-1] = stop
+        sums = accelerator.reduce(self._sums, "sum").tolist()
+        self._sums = None
+        return dict(zip(SUMS, sums, strict=True))
+
+
+def flops_per_token(model: torch.nn.Module, length: int) -> int:
+    """Floating-point operations that training needs for a token of a sequence of `length` tokens.
+
+    A weight costs 2 forward, 2 for the gradient of its input and 2 for its own, which a frozen weight does without;
+    input embeddings cost nothing. Causal attention needs half of the square. Recomputation is not counted.
+    """
+    embedded = model.get_input_embeddings().weight
+    tied = model.get_output_embeddings() is not None and model.get_output_embeddings().weight is embedded
+    weights = (weight for weight in model.parameters() if tied or weight is not embedded)
+    # Under ZeRO-3 a process holds a part; `ds_numel` is the whole.
+    matrices = sum(
+        (6 if weight.requires_grad else 4) * getattr(weight, "ds_numel", weight.numel()) for weight in weights
+    )
+    config = model.config
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return matrices + 6 * config.num_hidden_layers * config.num_attention_heads * head * length
+
+
+def peak_flops(peak_tflops: float) -> float | None:
+    """The bf16 rate of this process's GPU: as given, or from the table; None on a CPU or an unknown GPU."""
+    if peak_tflops or not torch.cuda.is_available():
+        return peak_tflops * 1e12 or None
+    name = torch.cuda.get_device_name()
+    return next((tflops * 1e12 for key, tflops in PEAK_TFLOPS.items() if key in name), None)
+
+
+def peak_memory() -> int:
+    """Bytes at most in use by this process: on the GPU where there is one, else in main memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class Console(TrainerCallback):
+    """One line a step."""
+
+    COLUMNS = (
+        ("loss", "loss {:.4f}"),
+        ("loss_names", "names {:.4f}"),
+        ("loss_text", "text {:.4f}"),
+        ("learning_rate", "lr {:.2e}"),
+        ("grad_norm", "grad {:.3f}"),
+        ("tokens_seen", "tokens {:,}"),
+        ("tokens_per_second", "{:,.0f} tokens/s"),
+        ("mfu", "mfu {:.1%}"),
+        ("inserted_share", "inserted {:.1%}"),
+        ("peak_memory_gib", "memory {:.2f} GiB"),
+    )
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if state.is_world_process_zero and logs and "loss" in logs:
+            parts = [text.format(logs[name]) for name, text in self.COLUMNS if name in logs]
+            print(f"step {state.global_step}/{state.max_steps}  " + "  ".join(parts), flush=True)

@@ -1,0 +1,126 @@
+"""The model of a run: its tokenizer with the two tags, their embeddings, its attention."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.utils import is_flash_attn_2_available
+
+from leia.data.model_names import check_model_name
+from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags
+from leia.errors import InputError
+
+
+def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = False) -> None:
+    """Raise `InputError` when there is no model, or one with fewer positions than a sequence has tokens."""
+    check_model_name(name_or_path)
+    try:
+        config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and max_length > positions:
+        raise InputError(f"max_length is {max_length}, {name_or_path} has {positions} positions; lower max_length")
+
+
+def check_weights(name_or_path: str) -> None:
+    """Raise `InputError` for a weights file of a model folder that is cut off or garbled, as far as its head tells."""
+    for file in sorted(Path(name_or_path).glob("model*.safetensors")):
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise InputError(f"{file}: is damaged ({error}); copy it again, or make the model again") from error
+
+
+def load_model(
+    name_or_path: str, attn_implementation: str, dtype: torch.dtype, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    check_weights(name_or_path)
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            name_or_path, attn_implementation=attn_implementation, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
+
+
+def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """Give `tokenizer` and `model` the two tags; return their ids.
+
+    The new rows of the input embeddings are the mean of all former rows (paper, section 3); so are those of an output
+    layer with weights of its own. A tokenizer that has the tags is left as it is.
+    """
+    known = len(tokenizer)
+    new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
+    tag_ids = add_entity_name_tags(tokenizer)
+    if len(tokenizer) > model.config.vocab_size:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    weights = {id(layer.weight): layer.weight for layer in layers if layer is not None}
+    with torch.no_grad(), gathered(list(weights.values())):
+        for weight in weights.values():
+            for tag_id in tokenizer.convert_tokens_to_ids(new_tags) if weight.numel() else ():
+                weight[tag_id] = weight[:known].mean(dim=0, dtype=torch.float32).to(weight.dtype)
+    return tag_ids
+
+
+@contextmanager
+def gathered(parameters: list[torch.nn.Parameter]) -> Iterator[None]:
+    """Make whole what DeepSpeed ZeRO-3 has shared out among the processes; the changes of process 0 are kept."""
+    if not is_deepspeed_zero3_enabled():
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(parameters, modifier_rank=0):
+        yield
+
+
+def choose_attention(wanted: str) -> str:
+    """The attention implementation: the wanted one, or for `auto` flash attention where it runs, else `sdpa`."""
+    if wanted != "auto":
+        return wanted
+    capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
+    if capability[0] == 9 and _flash_attention_3_available():
+        return "flash_attention_3"
+    return "flash_attention_2" if capability[0] >= 8 and is_flash_attn_2_available() else "sdpa"
+
+
+def _flash_attention_3_available() -> bool:
+    try:
+        from transformers.utils import is_flash_attn_3_available
+    except ImportError:
+        return False
+    return is_flash_attn_3_available()
+
+
+def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
+    """`model` with LoRA adapters on all linear layers; of the embeddings only the rows of the tags are trained."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
+
+    adapted = get_peft_model(
+        model,
+        LoraConfig(
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules="all-linear",
+            trainable_token_indices=list(tag_ids),
+            task_type="CAUSAL_LM",
+        ),
+    )
+    # What peft chooses by itself where the tags made the embeddings larger, with a warning at each checkpoint.
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=True)
+    return adapted
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,52 @@
+r"""Draw the losses, learning rate, gradient norm and speed of one or more training runs from their own logs.
+
+Reads trainer_state.json of each run of train.sh (of a run still going on, that of its newest checkpoint) and writes one
+figure, a line a run.
+
+    python scripts/make_training_report.py --run_dir runs/ja_none_seed42 --run_dir runs/ja_right_p0.5_seed42 \
+        --output_file training.svg
+"""
+
+from pathlib import Path
+
+import click
+
+from leia.console import command, folder_made_by
+from leia.drawing import IMAGE_FORMATS
+
+
+def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:
+    if Path(value).suffix.removeprefix(".") not in IMAGE_FORMATS:
+        raise click.BadParameter(f"{value!r} does not end in .{', .'.join(IMAGE_FORMATS)}")
+    return Path(value)
+
+
+@command
+@click.option(
+    "--run_dir",
+    "run_dirs",
+    type=folder_made_by("train.sh"),
+    required=True,
+    multiple=True,
+    help="OUTPUT_DIR of a run of train.sh; may be given more than once.",
+)
+@click.option(
+    "--output_file",
+    type=click.Path(dir_okay=False),
+    required=True,
+    callback=image_file,
+    help="The figure: .svg, .png or .pdf.",
+)
+def main(run_dirs: tuple[str, ...], output_file: Path) -> None:
+    from leia.drawing import save_figure
+    from leia.outputs import new_file
+    from leia.training.report import draw, read_log
+
+    runs = [read_log(Path(run_dir)) for run_dir in run_dirs]
+    with new_file(output_file) as partial:
+        save_figure(draw(runs), partial, output_file.suffix.removeprefix("."))
+    click.echo("\n".join([*(run.describe() for run in runs), f"written: {output_file}"]))
+
+
+if __name__ == "__main__":
+    main()
