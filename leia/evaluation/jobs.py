@@ -1,0 +1,111 @@
+"""What is to be evaluated: the tasks of the harness that a user names, each with its data and number of examples."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+from leia.errors import InputError
+from leia.evaluation.results import identify_data
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
+
+TASKS_DIR = Path(__file__).resolve().parents[1] / "tasks"
+_SECONDS_TO_WAIT = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task to evaluate, the number of examples in front of an item, and the identity of its items."""
+
+    name: str
+    num_fewshot: int
+    task: "Task"
+    data: dict[str, Any]
+
+
+def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
+    """The tasks and the members of the groups `names`, with their data.
+
+    Raises `click.BadParameter` for an unknown name or a number of examples that does not fit, `InputError` for data.
+    """
+    import datasets
+    import lm_eval.api.task
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
+    lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
+    if "" in names:
+        raise click.BadParameter(f"--tasks {','.join(names)!r} holds an empty name")
+    if len(names) != len(num_fewshot):
+        raise click.BadParameter(
+            f"--tasks has {len(names)} ({','.join(names)}), --num_fewshot_samples has {len(num_fewshot)} "
+            f"({','.join(map(str, num_fewshot))}); one number a task is needed"
+        )
+    manager, own = _open_task_folders(names)
+    local = own if os.environ.get("XCSR_DIR") else set()
+    unreachable = "" if set(names) <= local else _ask_hub()
+    jobs: dict[tuple[str, int], Job] = {}
+    for name, shots in zip(names, num_fewshot, strict=True):
+        try:
+            members = manager.load(name)["tasks"]
+        except (OSError, ValueError) as error:
+            message = f"{name}: its data cannot be read: {error}"
+            if name not in local:
+                message += unreachable + "; XCSR_DIR names a local copy of X-CSR" * (name in own)
+            raise InputError(message) from error
+        for member, task in members.items():
+            if task.get_config("num_fewshot") == 0 and shots > 0:
+                raise click.BadParameter(f"{member} is scored without examples, {shots} were asked for; give it 0")
+            docs = list(task.eval_docs)
+            if shots >= len(docs):
+                raise InputError(
+                    f"{member}: --num_fewshot_samples {shots} needs {shots + 1} items, the data has {len(docs)}"
+                )
+            jobs[member, shots] = Job(member, shots, task, identify_data(docs))
+    return list(jobs.values())
+
+
+def _open_task_folders(names: Sequence[str]) -> tuple["TaskManager", set[str]]:
+    """Ours, with those of the harness where a name is not among ours; and the names that are."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=TASKS_DIR, include_defaults=False)
+    own, languages = set(manager.all_tasks), sorted({task.rpartition("_")[2] for task in manager.all_subtasks})
+    if not set(names) <= own:
+        manager = TaskManager(include_path=TASKS_DIR)  # reads the thousands of tasks of the harness: seconds
+        if unknown := sorted(set(names) - set(manager.all_tasks)):
+            raise click.BadParameter(
+                f"no task {', '.join(unknown)}; there are the groups xcodah, xcsqa, xcsr, their tasks xcodah_<lang> "
+                f"and xcsqa_<lang> ({', '.join(languages)}), and the tasks of lm-eval (lm-eval ls tasks)"
+            )
+    return manager, own
+
+
+def _ask_hub() -> str:
+    """Nothing where the hub answers. Otherwise why it does not; the libraries then take what lies in their cache.
+
+    Left to themselves they do so too, but ask six times for each task: half a minute.
+    """
+    import datasets
+    from huggingface_hub import HfApi, constants, is_offline_mode
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if is_offline_mode():
+        return ""
+    try:
+        HfApi().dataset_info("INK-USC/xcsr", timeout=_SECONDS_TO_WAIT)
+    except HfHubHTTPError:
+        pass  # the hub is there; what it says to a request for a file says more
+    except Exception as error:  # of the HTTP client, which is another one in each version of huggingface_hub
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+        return f"; the hub cannot be reached ({error})"
+    return ""

@@ -1,0 +1,186 @@
+"""A finished evaluation on disk: `<task>_<k>shot.jsonl`, a line an item, and `<task>_<k>shot.json`, written last.
+
+The JSON file is the mark of completion. It holds the accuracy, the harness's own results, and the identity of what was
+evaluated: model, data, scoring and precision. A folder of results holds one identity only.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from leia.errors import InputError
+from leia.manifest import MANIFEST_NAME, identify
+from leia.outputs import new_file
+
+MODEL_FILES = (
+    "config.json",
+    "model*.safetensors",
+    "pytorch_model*.bin",
+    "adapter_*",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+)
+MANIFESTS = (MANIFEST_NAME, "dataset_manifest.json")
+"""What training leaves in a model folder about its data; copied into the results."""
+_MADE_ANEW = "evaluate.sh makes it anew"
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """One item. `log_likelihoods`: one a choice; `prediction` and `gold`: indices of choices."""
+
+    id: str
+    choices: list[str]
+    log_likelihoods: list[float]
+    prediction: int
+    gold: int
+    context: str
+
+    @property
+    def correct(self) -> bool:
+        return self.prediction == self.gold
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What one result file says. `about` is the JSON file as it is; `items` the lines beside it."""
+
+    about: dict[str, Any]
+    items: list[ItemResult]
+
+    @property
+    def accuracy(self) -> float:
+        return self.about["accuracy"]
+
+
+def result_path(results_dir: Path, task: str, num_fewshot: int) -> Path:
+    """The JSON file of a task; its items lie beside it under `.jsonl`."""
+    return results_dir / f"{task}_{num_fewshot}shot.json"
+
+
+def identify_model(name_or_path: str) -> dict[str, Any]:
+    """Name, bytes and SHA-256 of a model folder with its manifests, or name and revision on the hub.
+
+    Raises `InputError` when there is no such model.
+    """
+    path = Path(name_or_path)
+    if not path.is_dir():
+        return {"name": name_or_path, "revision": _hub_revision(name_or_path)}
+    if not (path / "config.json").is_file():
+        raise InputError(f"{path}: is no model folder (it has no config.json); scripts/train.py makes one")
+    files = [identify(file) for pattern in MODEL_FILES for file in sorted(path.glob(pattern))]
+    if not any(file["name"].endswith((".safetensors", ".bin")) for file in files):
+        raise InputError(f"{path}: holds no weights (*.safetensors); did the training end?")
+    digest = hashlib.sha256("\n".join(f"{file['name']} {file['sha256']}" for file in files).encode()).hexdigest()
+    identity = {"name": path.resolve().name, "bytes": sum(file["bytes"] for file in files), "sha256": digest}
+    return identity | {name: _read_json(path / name) for name in MANIFESTS if (path / name).is_file()}
+
+
+def _hub_revision(name: str) -> str:
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    try:
+        config = cached_file(name, "config.json")
+    except OSError as error:
+        raise InputError(f"{name}: is neither a model folder nor a model that the hub gives ({error})") from error
+    return str(extract_commit_hash(config, None))
+
+
+def identify_data(docs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Number and SHA-256 of the items, the same for the hub's data and a local copy of it."""
+    text = "\n".join(sorted(json.dumps(doc, ensure_ascii=False, sort_keys=True) for doc in docs))
+    return {"items": len(docs), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def check_folder(results_dir: Path, identity: dict[str, Any]) -> None:
+    """Raise `InputError` when `results_dir` holds a result of another model, scoring or precision."""
+    for path in sorted(results_dir.glob("*_*shot.json")):
+        try:
+            earlier = _read_json(path)["identity"]
+        except (InputError, KeyError, TypeError):
+            continue  # broken: `read_result` tells, and the task is evaluated again
+        for key, value in identity.items():
+            if _comparable(earlier.get(key)) != _comparable(value):
+                raise InputError(
+                    f"{path}: is the result of another {key} ({_short(earlier.get(key))}, now {_short(value)}); "
+                    "name another results folder"
+                )
+
+
+def _comparable(value: Any) -> Any:
+    return value.get("sha256", value) if isinstance(value, dict) else value
+
+
+def _short(value: Any) -> str:
+    return f"{value.get('name')} {str(value.get('sha256', ''))[:12]}".strip() if isinstance(value, dict) else str(value)
+
+
+def read_result(path: Path) -> TaskResult:
+    """Raises `InputError` when the result is broken: cut off, not JSON, or without the items that it counts."""
+    about = _read_json(path, _MADE_ANEW)
+    try:
+        expected = about["data"]["items"]
+        float(about["accuracy"])
+        dict(about["identity"]["model"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no complete result of evaluate.sh ({error!r}); {_MADE_ANEW}") from error
+    items = []
+    items_path = path.with_suffix(".jsonl")
+    try:
+        with items_path.open(encoding="utf-8") as lines:
+            for line in lines:
+                items.append(ItemResult(**json.loads(line)))
+    except FileNotFoundError:
+        raise InputError(f"{items_path}: is missing beside {path.name}; {_MADE_ANEW}") from None
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{items_path}: line {len(items) + 1} is no item, perhaps cut off ({error}); {_MADE_ANEW}"
+        ) from error
+    if len(items) != expected:
+        raise InputError(f"{items_path}: has {len(items)} items, expected {expected}; {_MADE_ANEW}")
+    return TaskResult(about, items)
+
+
+def check_models(results: Mapping[Path, TaskResult]) -> None:
+    """Raise `InputError` when two of the results are of one model: seeds whose spread would be that of copies."""
+    models = {path: _comparable(result.about["identity"]["model"]) for path, result in results.items()}
+    for (path, model), (other, other_model) in combinations(models.items(), 2):
+        if model == other_model:
+            raise InputError(
+                f"{other}: is the result of the same model as {path}; each seed has its own: "
+                "remove the result in the wrong folder and evaluate the right model"
+            )
+
+
+def _read_json(path: Path, advice: str = "make it again") -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON, perhaps cut off ({error}); {advice}") from error
+
+
+@contextmanager
+def new_result(path: Path) -> Iterator[Callable[[dict[str, Any], Sequence[ItemResult]], None]]:
+    """Hold the result `path` alone while a task runs, and yield what writes it; a failure leaves nothing behind."""
+    with new_file(path) as about_path, new_file(path.with_suffix(".jsonl")) as items_path:
+
+        def write(about: dict[str, Any], items: Sequence[ItemResult]) -> None:
+            lines = "".join(json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in items)
+            items_path.write_text(lines, encoding="utf-8")
+            text = json.dumps(about, ensure_ascii=False, indent=2, default=_name)
+            about_path.write_text(text + "\n", encoding="utf-8")
+
+        yield write
+
+
+def _name(value: Any) -> str:
+    """A function of a task's configuration, without the address and the path that its `repr` holds."""
+    return getattr(value, "__name__", str(value))

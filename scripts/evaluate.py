@@ -1,0 +1,99 @@
+r"""Evaluate a model on X-CODAH, X-CSQA or any task of lm-eval that compares log-likelihoods.
+
+Reads a model (a folder or a name on the hub) and X-CSR (the hub, or --xcsr_dir); writes, for each task,
+`<task>_<k>shot.json` and `<task>_<k>shot.jsonl` (a line an item) to --results_dir. A task with a result is not run
+again. Under `accelerate launch` the items are dealt to the processes.
+
+    python scripts/evaluate.py --model_name_or_path runs/ja --tasks xcodah_ja,xcsqa_ja --num_fewshot_samples 0,4 \
+        --results_dir results/ja
+"""
+
+from pathlib import Path
+
+import click
+
+from leia.console import EXISTING_FOLDER, OUTPUT_FOLDER, command, option
+
+
+def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
+    try:
+        numbers = [int(number) for number in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers such as 0,4") from None
+    if min(numbers) < 0:
+        raise click.BadParameter(f"{value!r} holds a number below 0")
+    return numbers
+
+
+def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value != "auto" and not (value.isdecimal() and int(value) > 0):
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor auto")
+    return value
+
+
+@command
+@click.option("--model_name_or_path", required=True, help="Model folder, or its name on the hub.")
+@option(
+    "What is evaluated",
+    "--tasks",
+    default="xcodah,xcsqa",
+    help="Tasks or groups (xcodah, xcsqa, xcsr), separated by commas.",
+)
+@option(
+    "What is evaluated",
+    "--num_fewshot_samples",
+    default="0,4",
+    callback=comma_separated_numbers,
+    help="One number a task.",
+)
+@click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="One folder a model.")
+@option(
+    "What is evaluated",
+    "--xcsr_dir",
+    type=EXISTING_FOLDER,
+    envvar="XCSR_DIR",
+    show_envvar=True,
+    show_default="the hub",
+    help="Local copy of X-CSR.",
+)
+@option("How", "--scoring", type=click.Choice(["paper", "harness"]), default="paper", help="Whose log-likelihoods.")
+@option("How", "--dtype", type=click.Choice(["auto", "float16", "bfloat16", "float32"]), default="auto",
+              help="auto: float16 on a GPU, as published, else float32.")  # fmt: skip
+@option("How", "--batch_size", default="auto", callback=number_or_auto, help="Items a batch (under harness: choices).")
+@click.option("--trust_remote_code", is_flag=True, help="Run code that the model's author put beside the weights.")
+@click.option("--dry_run", is_flag=True, help="Check everything, say what would be evaluated, load no model.")
+def main(
+    model_name_or_path: str,
+    tasks: str,
+    num_fewshot_samples: list[int],
+    results_dir: str,
+    xcsr_dir: str | None,
+    scoring: str,
+    dtype: str,
+    batch_size: str,
+    trust_remote_code: bool,
+    dry_run: bool,
+) -> None:
+    import os
+
+    import torch
+
+    from leia.evaluation.jobs import find_tasks
+    from leia.evaluation.run import ModelOptions, evaluate
+    from leia.evaluation.tables import format_accuracies
+    from leia.parallel import end_process
+
+    if xcsr_dir:
+        os.environ["XCSR_DIR"] = xcsr_dir
+    if dtype == "auto":
+        dtype = "float16" if torch.cuda.is_available() else "float32"
+    options = ModelOptions(model_name_or_path, scoring, dtype, batch_size, trust_remote_code)
+    jobs = find_tasks([name.strip() for name in tasks.split(",")], num_fewshot_samples)
+    results = evaluate(options, jobs, Path(results_dir), dry_run)
+    if results:
+        click.echo(format_accuracies(results))
+    end_process()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Print, or run, what a table of the paper still lacks: trainings and evaluations, in order, with their cost.
+
+Reads a table file of configs/tables/ and what lies in --models_dir (a model a run) and --results_dir (results a run);
+with --run, the commands write there, from the training datasets in --dataset_dir. Stop it at any time: the same command
+goes on with what is missing.
+
+    python scripts/run_table.py --table configs/tables/table1.yaml --tokens_per_second 9000
+"""
+
+from pathlib import Path
+
+import click
+
+from leia.console import EXISTING_FILE, command
+
+
+@command
+@click.option("--table", required=True, type=EXISTING_FILE, help="A file of configs/tables/.")
+@click.option("--models_dir", default="runs", type=click.Path(file_okay=False), help="Holds <run>/, a trained model.")
+@click.option("--results_dir", default="results", type=click.Path(file_okay=False), help="Holds <run>/, its results.")
+@click.option("--dataset_dir", default="work/datasets/{language}wiki-{model}",
+              help="A training dataset: that of the {language} for the base {model}.")  # fmt: skip
+@click.option("--tokens_per_second", type=click.IntRange(1),
+              help="Of one GPU in training, for costs in GPU hours; evaluation counts as 3 x as fast.")  # fmt: skip
+@click.option("--run", is_flag=True, help="Run the commands; print them only otherwise.")
+def main(
+    table: str, models_dir: str, results_dir: str, dataset_dir: str, tokens_per_second: int | None, run: bool
+) -> None:
+    from leia.evaluation.plan import Folders, missing_steps
+    from leia.evaluation.tables import load_table
+
+    steps = missing_steps(load_table(Path(table)), Folders(Path(models_dir), Path(results_dir), dataset_dir))
+    trainings = sum(step.script == "train.sh" for step in steps)
+    tokens = sum(step.tokens for step in steps)
+    cost = f", {sum(step.gpu_hours(tokens_per_second) for step in steps):,.1f} GPU hours" if tokens_per_second else ""
+    click.echo(
+        f"# missing trainings: {trainings}, evaluations: {len(steps) - trainings}; {tokens / 1e6:,.1f}M tokens{cost}"
+    )
+    for number, step in enumerate(steps, 1):
+        cost = f", {step.gpu_hours(tokens_per_second):.2f} GPU hours" if tokens_per_second else ""
+        click.echo(f"# {number}/{len(steps)}: {step.tokens / 1e6:,.2f}M tokens{cost}\n{step}")
+        if run:
+            step.run()
+    if run or not steps:
+        click.echo(f"# complete; now: python scripts/make_results_table.py --table {table} --results_dir {results_dir}")
+
+
+if __name__ == "__main__":
+    main()

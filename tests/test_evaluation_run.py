@@ -1,0 +1,195 @@
+"""evaluate.sh and its script: results on disk, what is finished stays, several processes, bad input."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from evaluation_sample import ROOT, XCSR, make_model
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from leia.evaluation.results import ItemResult, new_result, read_result
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import evaluate as script
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = make_model(tmp_path_factory.mktemp("models") / "modèle de test")
+    (folder / "dataset_manifest.json").write_text('{"step": "made up"}', encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(model, tmp_path_factory):
+    """The results of an undisturbed run."""
+    results = tmp_path_factory.mktemp("results") / "à garder"
+    outcome = evaluate(model, results)
+    assert outcome.exit_code == 0, outcome.output
+    return results
+
+
+def evaluate(model, results, tasks="xcodah_es,xcsqa_ja", num_fewshot="0,4", *more):
+    arguments = ["--model_name_or_path", model, "--tasks", tasks, "--num_fewshot_samples", num_fewshot]
+    arguments += ["--results_dir", results, "--xcsr_dir", XCSR, "--dtype", "float32", *more]
+    return CliRunner().invoke(script.main, [str(argument) for argument in arguments])
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_result_says_what_was_evaluated_and_keeps_every_item(model, finished):
+    about = json.loads((finished / "xcsqa_ja_4shot.json").read_text(encoding="utf-8"))
+    lines = (finished / "xcsqa_ja_4shot.jsonl").read_text(encoding="utf-8").splitlines()
+    items = [json.loads(line) for line in lines]
+    assert list(items[0]) == ["id", "choices", "log_likelihoods", "prediction", "gold", "context"]
+    assert len(items) == about["data"]["items"] == 12
+    assert about["accuracy"] == sum(item["prediction"] == item["gold"] for item in items) / 12
+    assert about["harness"]["results"]["xcsqa_ja"]["acc,none"] == about["accuracy"]
+    assert about["identity"]["model"]["dataset_manifest.json"] == {"step": "made up"}
+    assert str(ROOT) not in json.dumps(about), "a result holds no path of the machine it was made on"
+
+
+def test_a_finished_task_is_not_run_again_and_a_broken_one_is(model, finished, tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(finished, results)
+    kept, broken = results / "xcodah_es_0shot.json", results / "xcsqa_ja_4shot.json"
+    before = kept.stat().st_mtime_ns
+    broken.write_bytes(broken.read_bytes()[:200])
+    outcome = evaluate(model, results)
+    assert "xcsqa_ja_4shot.json: is no JSON, perhaps cut off" in outcome.output
+    assert outcome.exit_code == 0 and kept.stat().st_mtime_ns == before
+    assert files(results) == files(finished)
+
+    lines = (results / "xcsqa_ja_4shot.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for kept, message in (
+        ("".join(lines[:7]), "has 7 items, expected 12"),
+        ("".join(lines)[:-9], "line 12 is no item"),
+    ):
+        (results / "xcsqa_ja_4shot.jsonl").write_text(kept, encoding="utf-8")
+        assert f"xcsqa_ja_4shot.jsonl: {message}" in evaluate(model, results).output
+        assert files(results) == files(finished)
+
+
+def test_unusual_line_breaks_in_a_choice_come_back(tmp_path):
+    item = ItemResult("x", ["uno\u2028dos", "a\x85b"], [-1.0, -2.0], 0, 0, "c\x0bd\r\n")
+    with new_result(tmp_path / "t_0shot.json") as write:
+        write({"accuracy": 1.0, "data": {"items": 1}, "identity": {"model": {}}}, [item])
+    assert read_result(tmp_path / "t_0shot.json").items == [item]
+
+
+def test_results_of_another_model_scoring_or_data_are_refused_and_stay(model, finished, tmp_path):
+    before = files(finished)
+    other = make_model(tmp_path / "other", seed=1)
+    cases = {
+        "another model": evaluate(other, finished, "xcodah_ja", "0"),
+        "another scoring": evaluate(model, finished, "xcodah_ja", "0", "--scoring", "harness"),
+    }
+    shutil.copytree(XCSR, tmp_path / "data")
+    data = tmp_path / "data/X-CODAH/es/dev.jsonl"
+    data.write_text("".join(data.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
+    cases["other data"] = evaluate(model, finished, "xcodah_es", "0", "--xcsr_dir", tmp_path / "data")
+    for message, outcome in cases.items():
+        assert outcome.exit_code == 1 and message in outcome.output and "name another results folder" in outcome.output
+    assert files(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ({"tasks": "xcodah_xx,xcsqa_ja"}, 2, "tasks xcodah_<lang> and xcsqa_<lang> (ar, de, en,"),
+        ({"tasks": ",", "num_fewshot": "0,4"}, 2, "--tasks ',' holds an empty name"),
+        ({"num_fewshot": "4"}, 2, "one number a task is needed"),
+        ({"num_fewshot": "4,4"}, 2, "xcodah_es is scored without examples"),
+        ({"num_fewshot": "0,x"}, 2, "'0,x' is no list of numbers"),
+        ({"num_fewshot": "0,12"}, 1, "--num_fewshot_samples 12 needs 13 items, the data has 12"),
+        ({"tasks": "xcodah_es,xcsqa_de"}, 1, "has no X-CSQA/de/dev.jsonl"),
+        ({"model": "/no/such/folder"}, 1, "/no/such/folder: there is no such folder"),
+        ({"model": str(XCSR)}, 1, "has no config.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(model, tmp_path, monkeypatch, change, code, message):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    outcome = evaluate(**{"model": model, "results": tmp_path / "results"} | change)
+    assert outcome.exit_code == code and message in outcome.output
+    assert "Traceback" not in outcome.output and not (tmp_path / "results").exists()
+
+
+def test_a_model_that_gives_no_numbers_is_an_error_and_no_result(model, tmp_path):
+    broken = LlamaForCausalLM.from_pretrained(model)
+    broken.model.norm.weight.data.fill_(float("nan"))
+    broken.save_pretrained(tmp_path / "broken")
+    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "broken")
+    outcome = evaluate(tmp_path / "broken", tmp_path / "results", "xcodah_es", "0")
+    assert outcome.exit_code == 1 and "xcodah_es: log-likelihoods are no numbers" in outcome.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_model_whose_weights_are_cut_off_is_named_by_their_file(model, tmp_path):
+    damaged = shutil.copytree(model, tmp_path / "damaged")
+    os.truncate(damaged / "model.safetensors", 3000)
+    outcome = evaluate(damaged, tmp_path / "results", "xcodah_es", "0")
+    assert outcome.exit_code == 1 and f"error: {damaged}/model.safetensors: is damaged" in outcome.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_killed_in_the_middle_leaves_nothing_half_and_goes_on(model, finished, tmp_path):
+    results = tmp_path / "results"
+    command = [sys.executable, ROOT / "scripts/evaluate.py", "--model_name_or_path", model, "--tasks"]
+    command += ["xcodah_es,xcsqa_ja", "--num_fewshot_samples", "0,4", "--results_dir", results, "--xcsr_dir", XCSR]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(results.glob(".xcsqa_ja*")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    visible = {path.name for path in results.glob("[!.]*")}
+    assert visible <= set(files(finished)) and all(
+        (results / name).read_bytes() == files(finished)[name] for name in visible
+    )
+    assert evaluate(model, results).exit_code == 0
+    assert files(results) == files(finished)
+
+
+@pytest.mark.parametrize("number", ["0", "x", "-1", "2 "])
+def test_a_number_of_processes_that_is_none_is_one_line(tmp_path, number):
+    variables = {"MODEL_NAME_OR_PATH": "m", "RESULTS_DIR": str(tmp_path / "results"), "NUM_PROCESSES": number}
+    run = subprocess.run([ROOT / "evaluate.sh"], env=os.environ | variables, capture_output=True, text=True)
+    assert run.returncode == 2 and not list(tmp_path.iterdir())
+    assert run.stderr == f"error: NUM_PROCESSES is '{number}'; expected a number above 0\n"
+
+
+def test_evaluate_sh_on_two_processes_gives_the_scores_of_one(model, finished, tmp_path):
+    results = tmp_path / "résultats 'deux'"
+    variables = {
+        "MODEL_NAME_OR_PATH": str(model),
+        "TASKS": "xcodah_es,xcsqa_ja",
+        "NUM_FEWSHOT_SAMPLES": "0,4",
+        "RESULTS_DIR": str(results),
+        "XCSR_DIR": str(XCSR),
+        "NUM_PROCESSES": "2",
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    run = subprocess.run(
+        [ROOT / "evaluate.sh", "--batch_size", "5"], env=os.environ | variables, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "6/6" in run.stderr, "each process scores half of the twelve items"
+    shown = [part for part in re.split(r"[\r\n]+", run.stderr) if part and not part.startswith("Scoring:")]
+    assert shown == [], "no bar without a name, no warning that helps nobody"
+    for path in sorted(finished.glob("*.jsonl")):
+        expected = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        found = [json.loads(line) for line in (results / path.name).read_text(encoding="utf-8").splitlines()]
+        for one, other in zip(found, expected, strict=True):
+            assert one["log_likelihoods"] == pytest.approx(other.pop("log_likelihoods"), abs=1e-3)
+            assert {key: one[key] for key in other} == other
