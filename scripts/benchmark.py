@@ -1,0 +1,31 @@
+"""Measure what the README states.
+
+Each of the subcommands has its --help.
+"""
+
+from importlib import import_module
+
+import click
+
+from leia.console import OneLineErrors
+
+SUBCOMMANDS = {name: f"leia.benchmarks.{name}" for name in ("corpus", "data", "training", "evaluation")}
+
+
+class LazyGroup(OneLineErrors, click.Group):
+    """Imports a benchmark when it is asked for, so that `--help` is quick."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted(SUBCOMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        return getattr(import_module(SUBCOMMANDS[name]), name) if name in SUBCOMMANDS else None
+
+
+@click.group(cls=LazyGroup, no_args_is_help=False, help=__doc__)
+def main() -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()
