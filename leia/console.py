@@ -102,7 +102,7 @@ class OneLineErrors(click.Command):
         except Exception:
             if _LAST_WORDS not in os.environ:
                 raise
-            _leave(traceback.format_exc())  # of several processes those cut off from a failed one fail too
+            _leave(traceback.format_exc(), 1)  # of several processes those cut off from a failed one fail too
             sys.exit(1)
 
 
@@ -167,14 +167,20 @@ def _stop(*_: Any) -> NoReturn:
 
 def fail(message: str, exit_code: int = 1) -> NoReturn:
     """Print one line on standard error and exit."""
-    _leave(f"error: {one_line(message)}\n")
+    _leave(f"error: {one_line(message)}\n", exit_code)
     sys.exit(exit_code)
 
 
-def _leave(words: str) -> None:
-    """Print the last words of this process, or leave them to the launcher that started it beside others."""
+def _leave(words: str, exit_code: int) -> None:
+    """Print the last words of this process, or leave them to the launcher that started it beside others.
+
+    It is told the exit code, too: another process may fail and have the launcher stop this one before it has ended.
+    """
     if path := os.environ.get(_LAST_WORDS):
-        Path(path).write_text(json.dumps({"message": words, "timestamp": time.time()}), encoding="utf-8")
+        data = {"message": words, "timestamp": time.time(), "exit_code": exit_code}
+        beside = Path(f"{path}.new")
+        beside.write_text(json.dumps(data), encoding="utf-8")
+        beside.replace(path)
     else:
         click.echo(words, err=True, nl=False)
 

@@ -64,7 +64,7 @@ def _report(failures: Collection["ProcessFailure"]) -> int:
     if spoke:
         click.echo(spoke[0].message, err=True, nl=False)
         if spoke[0].message.startswith("error: "):
-            return max(1, spoke[0].exitcode)
+            return spoke[0].error_file_data["exit_code"]
     codes = [failure.exitcode for failure in failures]
     killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
     return _exit_code(killed[0] if killed else max(codes))
