@@ -7,6 +7,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,6 +44,8 @@ MACHINES = {
     "ddp": "distributed_type: MULTI_GPU",
     "zero3": "distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 3, zero3_init_flag: true, "
     "zero3_save_16bit_model: true, deepspeed_multinode_launcher: standard}",
+    "fsdp2": "distributed_type: FSDP\nfsdp_config: {fsdp_version: 2, fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP, "
+    "fsdp_state_dict_type: FULL_STATE_DICT, fsdp_cpu_ram_efficient_loading: true, fsdp_activation_checkpointing: true}",
 }
 
 
@@ -114,6 +117,7 @@ class Workspace:
         """Settings for two processes on the CPU, on one node or one on each of two."""
         path = self.folder / f"{kind}-{nodes}.yaml"
         head = f"compute_environment: LOCAL_MACHINE\nuse_cpu: true\nnum_processes: 2\nnum_machines: {nodes}\n"
+        head += "main_process_port: 0\n" if nodes == 1 else ""
         path.write_text(head + 'mixed_precision: "no"\nrdzv_backend: static\nsame_network: true\n' + MACHINES[kind])
         return str(path)
 
@@ -133,6 +137,12 @@ def workspace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(workspace):
     return workspace.train("undisturbed", "--report_to", "tensorboard")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def assert_nothing_but_what_we_say(text, folder):
@@ -167,10 +177,10 @@ def test_a_run_leaves_a_model_that_plain_transformers_loads(workspace, undisturb
     assert json.loads(copied.read_bytes()) == json.loads(given.read_bytes())
 
 
-@pytest.mark.parametrize(("kind", "nodes"), [("ddp", 1), ("zero3", 2)])
+@pytest.mark.parametrize(("kind", "nodes"), [("ddp", 1), ("fsdp2", 1), ("zero3", 2)])
 def test_two_processes_train_as_one_with_twice_the_accumulation(workspace, undisturbed, kind, nodes):
     output, machine = f"{kind} on {nodes}", workspace.machine(kind, nodes)
-    address = "--num_machines 2 --main_process_ip 127.0.0.1 --main_process_port 29571"
+    address = f"--num_machines 2 --main_process_ip 127.0.0.1 --main_process_port {free_port()}"
     compiled = workspace.folder / "compiled"
     (compiled / "deepspeed_shm_comm").mkdir(parents=True, exist_ok=True)
     (compiled / "deepspeed_shm_comm/lock").touch()  # what a run leaves that is killed while DeepSpeed compiles
@@ -191,7 +201,7 @@ def test_two_processes_train_as_one_with_twice_the_accumulation(workspace, undis
     checkpoints.check_whole(workspace.folder / output / f"checkpoint-{STEPS}")
     same_losses(workspace.log(output), workspace.log("undisturbed"), tolerance=1e-4)
     run = json.loads((workspace.folder / output / f"checkpoint-{STEPS}" / "run.json").read_text())
-    assert run["optimizer_states"] == {"ddp": "whole", "zero3": "DeepSpeed, 2 processes"}[kind]
+    assert run["optimizer_states"] == {"ddp": "whole", "fsdp2": "FSDP", "zero3": "DeepSpeed, 2 processes"}[kind]
     weights, expected = workspace.weights(output), workspace.weights("undisturbed")
     assert weights.keys() == expected.keys()
     for name in weights:
@@ -340,6 +350,9 @@ def test_of_several_processes_one_says_what_is_wrong(workspace):
     assert text == f"error: {given}: {reason}\n"
     text = workspace.train("bad", "--seed", "x", code=2, **machine)
     assert text == "error: argument --seed: invalid int value: 'x'; train.py --help shows the options\n"
+    text = workspace.train("bad", "--lora_rank", "4", code=1, ACCELERATE_CONFIG=workspace.machine("zero3"))
+    assert text.startswith("error: lora_rank is 4: adapters are not trained under DeepSpeed ZeRO-3; ")
+    assert text.count("\n") == 1 and not (workspace.folder / "bad").exists()
 
 
 @pytest.mark.parametrize("kind", ["cpu", "ddp"])

@@ -106,7 +106,6 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
-
     adapted = get_peft_model(
         model,
         LoraConfig(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
 
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
@@ -49,6 +50,11 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
     disable_progress_bar()
     if args.n_gpu > 1:
         raise InputError(f"one process sees {args.n_gpu} GPUs; start it with accelerate launch, one process a GPU")
+    if experiment.lora_rank and is_deepspeed_zero3_enabled():
+        raise InputError(
+            f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
+            "ACCELERATE_CONFIG=configs/accelerate/single_gpu.yaml is for one GPU"
+        )
     with ExitStack() as stack:
         if args.process_index == 0:
             output_dir.parent.mkdir(parents=True, exist_ok=True)
