@@ -30,7 +30,10 @@ _LOGGERS = ("torch.distributed.elastic.multiprocessing.api", "torch.distributed.
 
 def main() -> None:
     """Launch what the command line says and exit with the code of the first process that failed, or with 0."""
+    # Among others torch warns, with its stack, where the first node has ended a moment before another one.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when torch is imported
     from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.agent.server import api  # noqa: F401  # else its import would undo the level below
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

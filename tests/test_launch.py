@@ -1,8 +1,14 @@
 """python -m leia.launch: what it prints and exits with when of several processes one or all fail."""
 
+import os
+import signal
 import sys
+import time
 
-from steps import run
+from steps import free_port, run, start
+
+LAUNCH = [sys.executable, "-m", "leia.launch", "--multi_gpu", "--num_processes", "2"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
 
 # Both find the same mistake. The first one to say so has not ended when the launcher, as the other has, stops it.
 STOPPED_WHILE_ENDING = """
@@ -26,7 +32,30 @@ fail("it is I, too", exit_code=2)
 def test_the_first_process_to_fail_gives_the_exit_code_though_it_is_stopped_while_ending(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(STOPPED_WHILE_ENDING)
-    launch = [sys.executable, "-m", "leia.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    ended = run([*launch, str(script)], cwd=tmp_path)
+    ended = run([*LAUNCH, "--num_machines", "1", "--main_process_port", "0", str(script)], cwd=tmp_path)
     assert (ended.stderr, ended.returncode) == ("error: it is I\n", 2)
+
+
+ENDS_ON_THE_SECOND_NODE = """
+import os, time
+from pathlib import Path
+
+launcher = os.getppid()
+while os.environ["RANK"] == "0" and os.getppid() == launcher:
+    time.sleep(0.01)
+Path("ended").touch()
+"""
+
+
+def test_a_node_that_has_done_its_work_does_not_complain_that_the_first_one_is_gone(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(ENDS_ON_THE_SECOND_NODE)
+    nodes = [*LAUNCH, "--num_machines", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
+    first, second = (start([*nodes, "--machine_rank", rank, str(script)], cwd=tmp_path) for rank in "01")
+    while not (tmp_path / "ended").exists():
+        assert first.poll() is None and second.poll() is None
+        time.sleep(0.01)
+    time.sleep(1)  # the second launcher now waits for the first one
+    os.killpg(first.pid, signal.SIGKILL)
+    assert (second.communicate()[1], second.returncode) == ("", 0)
+    first.communicate()

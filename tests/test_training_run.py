@@ -7,7 +7,6 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from steps import free_port
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from leia.data.tokenizers import tokenizer_identity
@@ -137,12 +137,6 @@ def workspace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(workspace):
     return workspace.train("undisturbed", "--report_to", "tensorboard")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def assert_nothing_but_what_we_say(text, folder):
