@@ -209,8 +209,14 @@ def test_a_run_that_is_killed_and_stopped_and_continued_is_the_undisturbed_run_b
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process = workspace.start(output, RESUME="1")
-    read_until(process, "step 7/")
+    read_until(process, f"{workspace.folder / output}: continues")
+    training = processes_below(process, "train.py")[-1]  # below its launcher
+    read_until(process, "step 5/")
+    training.suspend()  # else its last steps may be over before train.sh has passed the signal on
     process.terminate()
+    while not is_pending(signal.SIGTERM, training):
+        time.sleep(0.01)
+    training.resume()
     text = process.communicate()[0]
     assert process.returncode == 143
     (said,) = [line for line in text.splitlines() if "stopped" in line]
@@ -368,6 +374,11 @@ def processes_below(process: subprocess.Popen, word: str) -> list[psutil.Process
         with suppress(psutil.Error):  # it has ended
             found += [child] if word in " ".join(child.cmdline()) else []
     return found
+
+
+def is_pending(number: signal.Signals, process: psutil.Process) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(re.search(r"ShdPnd:\t(\w+)", status)[1], 16) >> (number - 1) & 1)
 
 
 def test_a_process_that_was_killed_is_said(workspace):
