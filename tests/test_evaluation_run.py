@@ -20,6 +20,8 @@ from leia.evaluation.results import ItemResult, new_result, read_result
 sys.path.insert(0, str(ROOT / "scripts"))
 import evaluate as script
 
+from leia.evaluation import jobs
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -158,6 +160,77 @@ def test_a_run_killed_in_the_middle_leaves_nothing_half_and_goes_on(model, finis
     )
     assert evaluate(model, results).exit_code == 0
     assert files(results) == files(finished)
+
+
+QUESTIONS = [{"q": f"{first} and {second} and", "a": first, "b": second} for first in "abcd" for second in "wxyz"]
+TASK = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{validation: "{data}"}}}}
+validation_split: validation
+output_type: {kind}
+"""
+KINDS = {
+    "letters": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: letter',
+    "gaps": 'doc_to_text: number\ndoc_to_choice: ["{{q}} {{a}}", "{{q}} {{b}}"]\ndoc_to_target: "is."',
+    "several": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: numbers',
+    "none": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: q',
+    "open": 'doc_to_text: "{{q}}"\ndoc_to_target: letter',
+}
+
+
+@pytest.fixture
+def tasks_of_others(tmp_path, monkeypatch):
+    """Task files in the ways in which the harness's own ones say what is right: by letter, by gap, ..."""
+    right = [k % 3 // 2 for k in range(len(QUESTIONS))]
+    rows = [
+        row | {"letter": [" A", " B"][index], "number": index, "numbers": [0, 1]}
+        for row, index in zip(QUESTIONS, right, strict=True)
+    ]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, how in KINDS.items():
+        kind = "generate_until" if name == "open" else "multiple_choice\nmetric_list: [{metric: acc}]"
+        (tmp_path / f"{name}.yaml").write_text(TASK.format(name=name, data=data, kind=kind) + how)
+    monkeypatch.setattr(jobs, "TASKS_DIR", tmp_path)
+
+
+@pytest.mark.parametrize("scoring", ["paper", "harness"])
+def test_tasks_of_the_harness_keep_their_accuracy_however_they_say_what_is_right(
+    model, tasks_of_others, tmp_path, scoring
+):
+    outcome = evaluate(model, tmp_path / "results", "letters,gaps", "0,0", "--scoring", scoring)
+    assert outcome.exit_code == 0, outcome.output
+    for name in ("letters", "gaps"):
+        result = read_result(tmp_path / "results" / f"{name}_0shot.json")
+        assert result.accuracy == pytest.approx(result.about["harness"]["results"][name]["acc,none"])
+        assert 0 < sum(item.gold for item in result.items) < len(result.items) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("several", 2, "several is no task of choices with one right answer (with several right answers)"),
+        ("open", 2, "open is no task of choices with one right answer (generate_until); lm_eval itself evaluates it"),
+        ("none", 1, "none: the right answer 'a and w and' of item 0 is none of its choices"),
+    ],
+)
+def test_a_task_that_has_no_one_right_choice_is_refused(model, tasks_of_others, tmp_path, name, code, reason):
+    outcome = evaluate(model, tmp_path / "results", name, "0")
+    assert (outcome.exit_code, reason in outcome.output) == (code, True), outcome.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_group_of_both_benchmarks_gives_examples_to_the_one_that_takes_some(tmp_path, monkeypatch):
+    languages = {path.stem.rpartition("_")[2] for path in (ROOT / "leia/tasks/xcsqa").glob("xcsqa_*.yaml")}
+    for source in XCSR.glob("*/es/dev.jsonl"):
+        for language in languages:
+            copy = tmp_path / source.parts[-3] / ("jap" if language == "ja" else language) / "dev.jsonl"
+            copy.parent.mkdir(parents=True)
+            copy.write_text(source.read_text().replace('"lang": "es"', f'"lang": "{copy.parent.name}"'))
+    monkeypatch.setenv("XCSR_DIR", str(tmp_path))
+    found = jobs.find_tasks(["xcsr"], [4])
+    assert {(job.name.partition("_")[0], job.num_fewshot) for job in found} == {("xcodah", 0), ("xcsqa", 4)}
 
 
 @pytest.mark.parametrize("number", ["0", "x", "-1", "2 "])

@@ -62,16 +62,27 @@ def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
             if name not in local:
                 message += unreachable + "; XCSR_DIR names a local copy of X-CSR" * (name in own)
             raise InputError(message) from error
+        without_examples = {member for member, task in members.items() if task.get_config("num_fewshot") == 0}
+        if shots > 0 and without_examples == members.keys():
+            raise click.BadParameter(f"{name} is scored without examples, {shots} were asked for; give it 0")
         for member, task in members.items():
-            if task.get_config("num_fewshot") == 0 and shots > 0:
-                raise click.BadParameter(f"{member} is scored without examples, {shots} were asked for; give it 0")
+            _check_kind(member, task)
+            examples = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
             docs = list(task.eval_docs)
-            if shots >= len(docs):
+            if examples >= len(docs):
                 raise InputError(
-                    f"{member}: --num_fewshot_samples {shots} needs {shots + 1} items, the data has {len(docs)}"
+                    f"{member}: --num_fewshot_samples {examples} needs {examples + 1} items, the data has {len(docs)}"
                 )
-            jobs[member, shots] = Job(member, shots, task, identify_data(docs))
+            jobs[member, examples] = Job(member, examples, task, identify_data(docs))
     return list(jobs.values())
+
+
+def _check_kind(name: str, task: "Task") -> None:
+    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_target:
+        kind = "with several right answers" if task.multiple_target else task.OUTPUT_TYPE
+        raise click.BadParameter(
+            f"{name} is no task of choices with one right answer ({kind}); lm_eval itself evaluates it"
+        )
 
 
 def _open_task_folders(names: Sequence[str]) -> tuple["TaskManager", set[str]]:

@@ -137,6 +137,8 @@ def _score_and_write(lm: "HFLM", job: Job, path: Path, identity: dict[str, Any])
         if any(math.isnan(value) for item in items for value in item.log_likelihoods):
             raise InputError(f"{job.name}: log-likelihoods are no numbers; try --dtype float32, or the model is broken")
         accuracy = sum(item.correct for item in items) / len(items)
+        if abs(accuracy - harness["results"][job.name].get("acc,none", accuracy)) > 1e-9:
+            raise InputError(f"{job.name}: has a rule of its own for what is right; lm_eval itself evaluates it")
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
@@ -165,12 +167,19 @@ def _score(lm: "HFLM", job: Job) -> tuple[dict[str, Any], list[ItemResult]]:
 
 
 def _item(sample: dict[str, Any], task: "Task") -> ItemResult:
-    log_likelihoods = [float(score) for score, _ in sample["filtered_resps"]]
+    doc = sample["doc"]
+    choices = task.doc_to_choice(doc)
+    log_likelihoods = [float(score) for score, _ in sample["filtered_resps"][: len(choices)]]
+    gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)  # an index, or a choice's text
+    if gold not in choices and gold not in range(len(choices)):
+        raise InputError(
+            f"{task.config.task}: the right answer {gold!r} of item {sample['doc_id']} is none of its choices"
+        )
     return ItemResult(
-        id=str(sample["doc"].get("id", sample["doc_id"])),
-        choices=task.doc_to_choice(sample["doc"]),
+        id=str(doc.get("id", sample["doc_id"])),
+        choices=choices,
         log_likelihoods=[round(value, 6) for value in log_likelihoods],
         prediction=int(np.argmax(log_likelihoods)),
-        gold=task.doc_to_target(sample["doc"]),
+        gold=choices.index(gold) if gold in choices else gold,
         context=sample["arguments"][0][0],
     )
