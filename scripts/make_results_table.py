@@ -37,10 +37,10 @@ def main(table: str, results_dir: str | None, output_dir: str | None, note: str)
         base = Path(output_dir) / Path(table).stem
         texts = {".md": markdown, ".tex": to_latex(content, cells, note), ".csv": to_csv(content, cells)}
         for suffix, text in texts.items():
-            with new_file(base.with_suffix(suffix)) as path:
+            with new_file(f"{base}{suffix}") as path:
                 path.write_text(text, encoding="utf-8")
         for suffix in (".png", ".svg"):
-            with new_file(base.with_suffix(suffix)) as path:
+            with new_file(f"{base}{suffix}") as path:
                 draw_gains(content, cells, path, suffix.lstrip("."), note)
         click.echo(f"written: {base}.md, .tex, .csv, .png, .svg")
 

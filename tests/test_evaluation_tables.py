@@ -246,12 +246,12 @@ def test_the_figure_is_drawn_and_is_the_same_each_time(made_up, tmp_path):
 
 
 def test_the_script_writes_every_format_and_names_a_cut_off_result(made_up, tmp_path, run_script):
-    table = TABLES / "table1.yaml"
+    table = shutil.copy(TABLES / "table1.yaml", tmp_path / "p0.5.yaml")
     options = ["--table", table, "--results_dir", made_up, "--output_dir", tmp_path / "les tables", "--note", NOTE]
     printed = run_script("make_results_table.py", *options).stdout
     written = {path.name: path for path in (tmp_path / "les tables").iterdir()}
-    assert set(written) == {f"table1.{suffix}" for suffix in ("md", "tex", "csv", "png", "svg")}
-    assert printed.startswith(written["table1.md"].read_text(encoding="utf-8"))
+    assert set(written) == {f"p0.5.{suffix}" for suffix in ("md", "tex", "csv", "png", "svg")}
+    assert printed.startswith(written["p0.5.md"].read_text(encoding="utf-8"))
 
     path = write_result(tmp_path / "results/llama2_7b", "xcsqa_ja", 4, {"x": True})
     path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")

@@ -389,6 +389,22 @@ def test_a_process_that_was_killed_is_said(workspace):
     assert process.returncode == 137
 
 
+def test_a_model_that_comes_with_its_code_keeps_it(workspace):
+    given = shutil.copytree(workspace.folder / "model", workspace.folder / "model with code")
+    (given / "toy.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class ToyConfig(LlamaConfig):\n    model_type = 'toy'\n"
+        "class ToyModel(LlamaForCausalLM):\n    config_class = ToyConfig\n"
+    )
+    code = {"model_type": "toy", "auto_map": {"AutoConfig": "toy.ToyConfig", "AutoModelForCausalLM": "toy.ToyModel"}}
+    (given / "config.json").write_text(json.dumps(json.loads((given / "config.json").read_text()) | code))
+    with pytest.raises(InputError, match="contains custom code"):
+        workspace.train_here("with code", model_name_or_path=str(given))
+    workspace.train_here("with code", "--max_steps", "1", model_name_or_path=str(given), trust_remote_code=True)
+    trained = workspace.folder / "with code"
+    assert type(AutoModelForCausalLM.from_pretrained(trained, trust_remote_code=True)).__name__ == "ToyModel"
+
+
 def test_adapters_are_merged_into_a_model_that_plain_transformers_loads(workspace, recwarn):
     workspace.train_here("new folder/lora", lora_rank=4)
     assert [str(warning.message) for warning in recwarn] == []

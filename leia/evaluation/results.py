@@ -27,6 +27,7 @@ MODEL_FILES = (
     "added_tokens.json",
     "vocab.*",
     "merges.txt",
+    "*.py",
 )
 MANIFESTS = (MANIFEST_NAME, "dataset_manifest.json")
 """What training leaves in a model folder about its data; copied into the results."""

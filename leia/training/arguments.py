@@ -106,13 +106,19 @@ def parse(
     missing = [field.name for field in fields(Experiment) if field.default is MISSING and field.name not in own]
     if missing:
         raise click.UsageError(f"missing --{' and --'.join(missing)}")
-    try:
-        experiment = Experiment(
-            **{field.name: field.type(own[field.name]) for field in fields(Experiment) if field.name in own}
-        )
-    except ValueError as error:
-        raise click.UsageError(f"{config}: {error}") from error
+    types = {field.name: field.type for field in fields(Experiment)}
+    experiment = Experiment(**{name: _typed(config, name, types[name], value) for name, value in own.items()})
     return experiment, _training_arguments(experiment, settings, more)
+
+
+def _typed(config: str | Path, name: str, kind: type, value: Any) -> Any:
+    """`value` as a `kind`; "false" is no bool and 2048.5 no int, though Python makes them one."""
+    try:
+        if kind not in (bool, int) or type(value) is kind:
+            return kind(value)
+    except (TypeError, ValueError):
+        pass
+    raise click.UsageError(f"{config}: {name} is {value!r}; expected a value of type {kind.__name__}")
 
 
 def _training_arguments(
@@ -177,6 +183,8 @@ COMPUTED = {
     "dataloader_num_workers": "each process packs its blocks itself, far faster than a model reads them",
     "auto_find_batch_size": "the micro batch is a part of the global batch",
     "eval_strategy": "training has no data to evaluate on; evaluate.sh evaluates the model",
+    "label_smoothing_factor": "the loss is the paper's, of the tokens alone",
+    "hub_token": "it would stand in the model card; log in with `hf auth login`, or set HF_TOKEN",
     "save_only_model": "a checkpoint must be one that can be continued",
 }
 """Settings of `TrainingArguments` that are not the user's, and why."""

@@ -22,6 +22,7 @@ MODEL_FILES = (
     "merges.txt",
     "*.model",
     "*.jinja",
+    "*.py",  # of a model that comes with its code
     "trainer_state.json",
     checkpoints.RUN_FILE,
 )
