@@ -77,7 +77,7 @@ def main(
     from leia.corpus.id_files import check_id_file
     from leia.data.encoding import distinct_qids, encode_dataset
     from leia.data.names import parse_namespaces, read_pivot_titles
-    from leia.data.tokenizers import load_tokenizer, tokenizer_identity
+    from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
     from leia.manifest import MANIFEST_NAME, InputIdentities, Tally, write_manifest
     from leia.storage import PREPROCESSED_SCHEMA, new_dataset, open_dataset, save_dataset, training_schema
 
@@ -90,7 +90,7 @@ def main(
         titles, titles_tally = read_pivot_titles(wikidata_id_file, distinct_qids(articles), namespaces, list_prefix)
         tally = Tally("anchors")
         batches = encode_dataset(articles, tokenizer, titles, max_length, num_workers, tally)
-        save_dataset(folder, training_schema(len(tokenizer)), batches)
+        save_dataset(folder, training_schema(count_ids(tokenizer)), batches)
         options = {
             "tokenizer": {"name": model_name.rstrip("/").rsplit("/", 1)[-1], **tokenizer_identity(tokenizer)},
             "max_length": max_length,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leia.corpus import dumps
 from leia.corpus.id_files import read_ids, read_titles, write_id_files
 from leia.corpus.sitelinks_sql import read_sql_sitelinks
 from leia.corpus.wikidata import read_json_sitelinks
@@ -199,6 +200,13 @@ def test_sql_rows_come_back_whatever_their_titles_hold(scratch, rows, one_a_line
     found = as_text(read_sql_sitelinks(path, ["enwiki", "jawiki"], tally))
     assert found == [row for site in ("enwiki", "jawiki") for row in rows if row[0] == site]
     assert tally.kept == len(found)
+
+
+def test_an_sql_dump_whose_last_line_begins_a_block_is_complete(tmp_path, monkeypatch):
+    text = "-- wb_items_per_site\nINSERT INTO t VALUES (1,2,'enwiki','x');\n-- Dump completed on 2024-03-01\n"
+    (tmp_path / "d.sql").write_text(text)
+    monkeypatch.setattr(dumps, "_CHUNK_BYTES", text.index("-- Dump completed"))
+    assert as_text(read_sql_sitelinks(tmp_path / "d.sql", ["enwiki"], Tally("rows"))) == [("enwiki", "x", "Q2")]
 
 
 def test_an_sql_dump_of_another_table_layout_or_cut_off_is_an_error(tmp_path):

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.tokenizers import count_ids
 from leia.errors import InputError
 
 TRAINING_TEXTS = [
@@ -165,6 +166,15 @@ def test_a_boundary_inside_a_token_is_none():
     aligner = Aligner(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>"))
     found = aligner.find_tokens("Fire wood", [1, 2], np.arange(10))
     assert found.tolist() == [0, -1, -1, -1, -1, 1, -1, -1, -1, 2]
+
+
+def test_ids_may_have_gaps():
+    backend = Tokenizer(models.WordLevel({"<unk>": 0, "Fire": 7, "wood": 3}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    aligner = Aligner(tokenizer)
+    assert aligner.tokenize(["Fire wood"]) == [[7, 3]] and count_ids(tokenizer) == 8
+    assert aligner.find_tokens("Fire wood", [7, 3], np.array([0, 5, 6])).tolist() == [0, 1, -1]
 
 
 def test_a_cut_keeps_the_special_tokens():

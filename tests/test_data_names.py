@@ -8,6 +8,7 @@ from leia.data.names import (
     NO_PIVOT_TITLE,
     NO_QID,
     PivotTitles,
+    parse_namespaces,
 )
 
 
@@ -37,6 +38,10 @@ def test_an_anchor_without_id_or_title_gives_a_reason():
     titles = PivotTitles({"Q1": "Fire"})
     assert titles.name_of(None) == (None, NO_QID)
     assert titles.name_of("Q2") == (None, NO_PIVOT_TITLE)
+
+
+def test_the_list_of_namespaces_may_have_spaces():
+    assert parse_namespaces("Kategorie, Portal,") == ("Kategorie", "Portal")
 
 
 def test_another_pivot_language_has_its_own_exclusions():

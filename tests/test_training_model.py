@@ -8,7 +8,16 @@ from functools import partial
 import pytest
 import torch
 from datasets import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    SiglipVisionConfig,
+)
 
 from leia.data.tokenizers import check_dataset, load_tokenizer, tokenizer_identity
 from leia.errors import InputError
@@ -159,6 +168,19 @@ def test_the_token_losses_are_those_of_the_model(make_tokenizer):
     losses = token_losses(model(ids).logits, labels)
     assert losses.shape == labels.shape
     torch.testing.assert_close(losses.sum() / (labels[:, 1:] != -100).sum(), model(ids, labels=labels).loss)
+
+
+def test_a_model_without_attention_heads_and_one_with_its_text_part_apart_are_trained_too(make_tokenizer):
+    mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4))
+    assert flops_per_token(mamba, 64) == 6 * sum(weight.numel() for weight in mamba.parameters())
+    text = Gemma3TextConfig(vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=2, head_dim=8,
+                            num_attention_heads=2, num_key_value_heads=1)  # fmt: skip
+    sight = SiglipVisionConfig(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2)
+    model = Gemma3ForConditionalGeneration(Gemma3Config(text_config=text, vision_config=sight))
+    tokenizer = make_tokenizer()
+    assert add_tags(model, tokenizer) == (len(tokenizer) - 2, len(tokenizer) - 1)
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer)
+    assert flops_per_token(model, 64) > 6 * 2 * 2 * 8 * 64
 
 
 @pytest.mark.parametrize("tied", [True, False])

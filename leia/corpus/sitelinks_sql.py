@@ -15,6 +15,7 @@ from leia.corpus.wikidata import EXPECTED_DUMP, Sitelinks
 from leia.errors import InputError
 from leia.manifest import Tally
 
+_LAST_LINE = b"-- Dump completed"
 _ESCAPE = re.compile(rb"\\(.)|''", re.DOTALL)
 _CONTROL_ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a"}
 
@@ -52,9 +53,9 @@ def read_sql_sitelinks(
                 lists[site].append(title + b"\tQ" + item)
             tally.kept += len(rows)
             yield found
-            completed = completed or b"\n-- Dump completed" in block
+            completed = completed or block.startswith(_LAST_LINE) or b"\n" + _LAST_LINE in block
         if not completed:
-            raise BrokenDump(f"{path}: ends without '-- Dump completed', as a download that broke off does")
+            raise BrokenDump(f"{path}: ends without '{_LAST_LINE.decode()}', as a download that broke off does")
     except BrokenDump as error:
         accept_break(error, path, allow_truncated, tally)
 

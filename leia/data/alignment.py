@@ -16,6 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from leia.data.tokenizers import count_ids
 from leia.errors import InputError
 
 NO_TOKEN = -1
@@ -136,7 +137,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
     byte_level = '"ByteLevel"' in json.dumps([specification["pre_tokenizer"], specification["decoder"]])
     byte_of_letter = {letter: byte for byte, letter in _byte_level_letters().items()}
     table = []
-    for index in range(len(tokenizer)):
+    for index in range(count_ids(tokenizer)):
         token = tokenizer.convert_ids_to_tokens(index) or ""
         if index in added:
             table.append(added[index].encode())

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from leia.console import progress
 from leia.data.alignment import NO_TOKEN, Aligner
 from leia.data.names import NO_PIVOT_TITLE, NO_QID, PivotTitles
+from leia.data.tokenizers import count_ids
 from leia.manifest import Tally
 from leia.parallel import map_in_order
 from leia.storage import integer_array, training_schema
@@ -53,7 +54,7 @@ def encode_dataset(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     aligner = Aligner(tokenizer)
     names = tokenize_names(titles, aligner, workers)
-    encoder = ArticleEncoder(dataset, aligner, names, len(tokenizer), max_length)
+    encoder = ArticleEncoder(dataset, aligner, names, count_ids(tokenizer), max_length)
     with progress("articles", total=len(dataset), unit=" articles") as bar:
         for rows, (batch, counted) in map_in_order(encoder, _ranges(len(dataset), _ROWS_PER_BATCH), workers):
             tally.add(counted)

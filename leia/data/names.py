@@ -61,7 +61,7 @@ class PivotTitles:
 
 def parse_namespaces(listing: str) -> tuple[str, ...]:
     """The namespaces in a list with commas between, as the option `--excluded_namespaces` takes them."""
-    return tuple(namespace for namespace in listing.split(",") if namespace)
+    return tuple(namespace for part in listing.split(",") if (namespace := part.strip()))
 
 
 def read_pivot_titles(

@@ -31,6 +31,11 @@ def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrain
         ) from error
 
 
+def count_ids(tokenizer: PreTrainedTokenizerBase) -> int:
+    """One more than the greatest id: the number of tokens, unless the vocabulary has gaps."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
 def add_entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """Add the tags as special tokens where they are missing; return the ids of the opening and the closing tag."""
     tokenizer.add_special_tokens(
@@ -78,7 +83,7 @@ def check_dataset(
     if not articles.has_tokens():
         raise InputError(f"{dataset_dir}: holds no token; build_wikipedia_dataset.py says what it dropped and why")
     least, greatest = articles.id_range()
-    if least < 0 or greatest >= identity["vocabulary_size"]:
+    if least < 0 or greatest > max(id for token, id in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS):
         raise InputError(
             f"{dataset_dir}: holds the ids {least} to {greatest}, the model's tokenizer has "
             f"{identity['vocabulary_size']} tokens; make the dataset with this model by build_wikipedia_dataset.py"

@@ -68,7 +68,8 @@ def flops_per_token(model: torch.nn.Module, length: int) -> int:
     """Floating-point operations that training needs for a token of a sequence of `length` tokens.
 
     A weight costs 2 forward, 2 for the gradient of its input and 2 for its own, which a frozen weight does without;
-    input embeddings cost nothing. Causal attention needs half of the square. Recomputation is not counted.
+    input embeddings cost nothing. Causal attention needs half of the square; a model without it (Mamba) is counted by
+    its weights. Recomputation is not counted.
     """
     embedded = model.get_input_embeddings().weight
     tied = model.get_output_embeddings() is not None and model.get_output_embeddings().weight is embedded
@@ -77,9 +78,10 @@ def flops_per_token(model: torch.nn.Module, length: int) -> int:
     matrices = sum(
         (6 if weight.requires_grad else 4) * getattr(weight, "ds_numel", weight.numel()) for weight in weights
     )
-    config = model.config
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return matrices + 6 * config.num_hidden_layers * config.num_attention_heads * head * length
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", 0)
+    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads) if heads else 0
+    return matrices + 6 * config.num_hidden_layers * width * length
 
 
 def peak_flops(peak_tflops: float) -> float | None:

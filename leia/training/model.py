@@ -13,7 +13,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available
 
 from leia.data.model_names import check_model_name
-from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags
+from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, count_ids
 from leia.errors import InputError
 
 
@@ -24,7 +24,7 @@ def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = F
         config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
     if positions is not None and max_length > positions:
         raise InputError(f"max_length is {max_length}, {name_or_path} has {positions} positions; lower max_length")
 
@@ -57,11 +57,11 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     The new rows of the input embeddings are the mean of all former rows (paper, section 3); so are those of an output
     layer with weights of its own. A tokenizer that has the tags is left as it is.
     """
-    known = len(tokenizer)
+    known = count_ids(tokenizer)
     new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
     tag_ids = add_entity_name_tags(tokenizer)
-    if len(tokenizer) > model.config.vocab_size:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if (rows := count_ids(tokenizer)) > model.config.get_text_config().vocab_size:
+        model.resize_token_embeddings(rows, mean_resizing=False)
     layers = (model.get_input_embeddings(), model.get_output_embeddings())
     weights = {id(layer.weight): layer.weight for layer in layers if layer is not None}
     with torch.no_grad(), gathered(list(weights.values())):
