@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from leia.errors import InputError
 
 MANIFEST_NAME = "manifest.json"
+CACHE_FILES = "cache-*.arrow"
+"""What `datasets` leaves in a dataset's folder when somebody sorts or filters it."""
 
 
 @dataclass
@@ -57,9 +60,9 @@ class Tally:
 
 
 def identify(path: Path) -> dict[str, Any]:
-    """Name, size in bytes and SHA-256 of a file, or of a folder's files in the order of their names (no manifest)."""
+    """Name, size in bytes and SHA-256 of a file, or of a folder by its files in the order of their names."""
     if path.is_dir():
-        parts = [identify(file) for file in sorted(path.rglob("*")) if file.is_file() and file.name != MANIFEST_NAME]
+        parts = [identify(file) for file in _files_of(path)]
         digest = hashlib.sha256("\n".join(part["sha256"] for part in parts).encode()).hexdigest()
         return {"name": path.name, "bytes": sum(part["bytes"] for part in parts), "sha256": digest}
     with path.open("rb") as file:
@@ -121,9 +124,14 @@ def was_made_from(manifest_file: str | Path, tokenizer: str, *inputs: str | Path
 def _size(path: Path) -> int:
     """Bytes as `identify` counts them."""
     if path.is_dir():
-        files = [file for file in path.rglob("*") if file.is_file() and file.name != MANIFEST_NAME]
-        return sum(file.stat().st_size for file in files)
+        return sum(file.stat().st_size for file in _files_of(path))
     return path.stat().st_size
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """The files that make it what it is, in the order of their names."""
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    return [file for file in files if file.name != MANIFEST_NAME and not fnmatch(file.name, CACHE_FILES)]
 
 
 def kept_by_step(output: str | Path, step: str) -> int | None:

@@ -15,13 +15,13 @@ import pyarrow as pa
 import xxhash
 
 from leia.errors import InputError
-from leia.manifest import MANIFEST_NAME
+from leia.manifest import CACHE_FILES, MANIFEST_NAME
 from leia.outputs import new_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", "cache-*.arrow", MANIFEST_NAME)
+DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES, MANIFEST_NAME)
 
 PREPROCESSED_SCHEMA = pa.schema(
     {

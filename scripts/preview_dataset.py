@@ -38,7 +38,11 @@ STREAM = "Stream, as for training"
 )
 @option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or as they lie.")
 @option(
-    STREAM, "--seed", default=42, help="Seed of the order and of the draws; training with it reads the same blocks."
+    STREAM,
+    "--seed",
+    type=click.IntRange(0),
+    default=42,
+    help="Seed of the order and of the draws; training with it reads the same blocks.",
 )
 @option(
     "Output",

@@ -26,10 +26,12 @@ from leia.console import EXISTING_FILE, command
 def main(
     table: str, models_dir: str, results_dir: str, dataset_dir: str, tokens_per_second: int | None, run: bool
 ) -> None:
-    from leia.evaluation.plan import Folders, missing_steps
+    from leia.evaluation.plan import Folders, check_datasets, missing_steps
     from leia.evaluation.tables import load_table
 
     steps = missing_steps(load_table(Path(table)), Folders(Path(models_dir), Path(results_dir), dataset_dir))
+    if run:
+        check_datasets(steps)
     trainings = sum(step.script == "train.sh" for step in steps)
     tokens = sum(step.tokens for step in steps)
     cost = f", {sum(step.gpu_hours(tokens_per_second) for step in steps):,.1f} GPU hours" if tokens_per_second else ""

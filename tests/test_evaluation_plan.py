@@ -84,6 +84,15 @@ def test_a_rate_that_is_none_is_refused(rate):
     assert result.stdout == ""
 
 
+def test_a_missing_dataset_is_told_before_the_first_training(tmp_path):
+    folders = ["--models_dir", tmp_path / "models", "--results_dir", tmp_path / "results"]
+    options = ["--table", TABLES / "swallow.yaml", *folders, "--dataset_dir", tmp_path / "data {language}", "--run"]
+    result = run_here("run_table.py", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {tmp_path}/data ja: is no training dataset; ")
+    assert not list(tmp_path.iterdir())
+
+
 def test_run_table_runs_what_is_missing_and_then_nothing(tmp_path):
     model = make_model(tmp_path / "base model")
     table = tmp_path / "table.yaml"

@@ -7,8 +7,10 @@ import sys
 import time
 
 import pytest
+from datasets import Dataset, load_from_disk
 
 from leia.errors import InputError
+from leia.manifest import MANIFEST_NAME, InputIdentities, identify, was_made_from, write_manifest
 from leia.outputs import new_file, new_folder
 
 
@@ -87,6 +89,7 @@ def test_folders_made_for_an_output_go_with_it_when_it_fails(tmp_path, new):
 
 WRITER = """
 import pathlib, sys, time
+from leia.manifest import MANIFEST_NAME, InputIdentities, identify, was_made_from, write_manifest
 from leia.outputs import new_file, new_folder
 with new_file(sys.argv[1] + "/a.tsv") as a, new_folder(sys.argv[1] + "/d", replaceable=("x*",)) as d:
     for number in range(40):
@@ -139,3 +142,16 @@ def test_of_two_writers_the_second_stops_and_names_the_first(tmp_path):
     with new_file(tmp_path / "a.tsv") as partial:  # the lock went with its holder
         partial.write_text("second")
     assert (tmp_path / "a.tsv").read_text() == "second"
+
+
+def test_an_input_is_the_same_after_somebody_sorted_it(tmp_path):
+    rows, output = tmp_path / "articles", tmp_path / "dataset"
+    Dataset.from_dict({"title": ["b", "a"]}).save_to_disk(rows)
+    output.mkdir()
+    write_manifest(output / MANIFEST_NAME, "a step", InputIdentities([rows]), {}, [])
+    before = identify(rows)
+    load_from_disk(str(rows)).sort("title")
+    assert list(rows.glob("cache-*.arrow")), "datasets still does so"
+    assert identify(rows) == before and was_made_from(output / MANIFEST_NAME, "", rows)
+    (rows / "state.json").write_text("{}")
+    assert not was_made_from(output / MANIFEST_NAME, "", rows)

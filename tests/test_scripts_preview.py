@@ -86,7 +86,12 @@ def test_a_dataset_of_another_tokenizer_is_refused(sample_corpus, run_script, tm
 
 @pytest.mark.parametrize(
     "options",
-    [["--entity_name_insertion_prob", "1.5"], ["--entity_name_insertion_strategy", "middle"], ["--max_length", "0"]],
+    [
+        ["--entity_name_insertion_prob", "1.5"],
+        ["--entity_name_insertion_strategy", "middle"],
+        ["--max_length", "0"],
+        ["--seed", "-1"],
+    ],
 )
 def test_wrong_use_is_exit_code_2(sample_corpus, run_script, options):
     failed = run_script("preview_dataset.py", *options_of(sample_corpus, "es"), *options, check=False)

@@ -7,7 +7,7 @@ a plan goes on where it was stopped.
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,15 @@ def missing_steps(table: Table, folders: Folders) -> list[Step]:
     if not table.base_model:
         raise InputError(f"{table.title}: names no base_model to train from; configs/tables/table1.yaml is an example")
     return [step for row in table.rows for step in _row_steps(table, row, folders)]
+
+
+def check_datasets(steps: Sequence[Step]) -> None:
+    """Raise `InputError` where the dataset of a training is not there: now, and not after the trainings before it."""
+    wanted = {step.variables["WIKIPEDIA_DATASET_DIR"] for step in steps if step.script == "train.sh"}
+    missing = sorted(folder for folder in wanted if not (Path(folder) / "state.json").is_file())
+    if missing:
+        more = f", and so are {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}: is no training dataset{more}; scripts/build_corpus.sh makes one a language")
 
 
 def _row_steps(table: Table, row: Row, folders: Folders) -> Iterator[Step]:
