@@ -43,6 +43,8 @@ def main() -> None:
             processes = processes_here(args.config_file, args.num_processes, args.num_machines)
         except InputError as error:
             fail(str(error))
+        if processes == 1:
+            os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # the Trainer would take all GPUs that it sees
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // max(1, processes))))
     without_gpu()  # the launcher imports DeepSpeed, too
     for name in _LOGGERS:

@@ -94,9 +94,9 @@ def end_process(code: int = 0) -> None:
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes too late
     if distributed.is_initialized():
-        on_cpu = distributed.get_backend() == "gloo"
+        has_gloo = "gloo" in distributed.get_backend()  # FSDP's is "cuda:nccl,cpu:gloo"
         distributed.destroy_process_group()
-        if on_cpu:
+        if has_gloo:
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 
+from evaluation_sample import ROOT
 from steps import free_port, run, start
 
 LAUNCH = [sys.executable, "-m", "leia.launch", "--multi_gpu", "--num_processes", "2"]
@@ -59,3 +60,15 @@ def test_a_node_that_has_done_its_work_does_not_complain_that_the_first_one_is_g
     os.killpg(first.pid, signal.SIGKILL)
     assert (second.communicate()[1], second.returncode) == ("", 0)
     first.communicate()
+
+
+def test_a_single_process_sees_one_gpu_unless_told_otherwise(tmp_path, monkeypatch):
+    script = tmp_path / "script.py"
+    script.write_text("import os\nopen('seen', 'w').write(os.environ['CUDA_VISIBLE_DEVICES'])\n")
+    launch = [sys.executable, "-m", "leia.launch", "--config_file", str(ROOT / "configs/accelerate/cpu.yaml")]
+    for given, seen in ((None, "0"), ("3", "3")):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if given:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        assert run([*launch, str(script)], cwd=tmp_path).returncode == 0
+        assert (tmp_path / "seen").read_text() == seen

@@ -1,5 +1,5 @@
-"""Whole runs by the project's own commands on a model made on the spot: the same losses on any number of processes,
-after any interruption, and a clear line where something is wrong."""
+"""Whole runs by the project's own commands on a model made on the spot: the same losses after any interruption, and a
+clear line where something is wrong."""
 
 import json
 import os
@@ -7,126 +7,28 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import torch
 from datasets import Dataset
-from safetensors.torch import load_file
-from steps import free_port
+from training_workspace import (
+    ROOT,
+    STEPS,
+    TRAINING_COLUMNS,
+    Workspace,
+    assert_nothing_but_what_we_say,
+    processes_below,
+    read_until,
+    same_losses,
+)
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from leia.data.tokenizers import tokenizer_identity
 from leia.errors import InputError
 from leia.outputs import held
-from leia.training import checkpoints
-from leia.training.arguments import parse
 from leia.training.report import LOSSES, PROGRESS, draw, read_log
-from leia.training.run import train
-from leia.training.tiny_model import make_tiny_model
-
-ROOT = Path(__file__).parents[1]
-STEPS = 10
-STEP_OPTIONS = ["--max_steps", str(STEPS), "--save_steps", "3", "--per_device_train_batch_size", "2"]
-SIZES = {"max_length": 64, "global_batch_size": 8}
-COLUMNS = ("title", "input_ids", "entity_start_positions", "entity_end_positions", "alternative_entity_input_ids")
-TEXTS = [
-    "El agua es una sustancia cuya molécula está compuesta por dos átomos de hidrógeno y uno de oxígeno.",
-    "東京は日本の首都である。東京の人口は日本で一番多い。",
-]
-MACHINES = {
-    "ddp": "distributed_type: MULTI_GPU",
-    "zero3": "distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 3, zero3_init_flag: true, "
-    "zero3_save_16bit_model: true, deepspeed_multinode_launcher: standard}",
-    "fsdp2": "distributed_type: FSDP\nfsdp_config: {fsdp_version: 2, fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP, "
-    "fsdp_state_dict_type: FULL_STATE_DICT, fsdp_cpu_ram_efficient_loading: true, fsdp_activation_checkpointing: true}",
-}
-
-
-class Workspace:
-    """A folder (with a space and other letters in its name) that holds a model and a dataset made with it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1",
-            "MODEL_NAME_OR_PATH": str(folder / "model"),
-            "WIKIPEDIA_DATASET_DIR": str(folder / "dataset"),
-            "TRAIN_CONFIG": str(ROOT / "configs/train/tiny_cpu.yaml"),
-            "ACCELERATE_CONFIG": str(ROOT / "configs/accelerate/cpu.yaml"),
-        }
-        make_tiny_model(TEXTS * 20, folder / "model", vocabulary_size=600, seed=1)
-        tokenizer = AutoTokenizer.from_pretrained(folder / "model")
-        rng, rows = np.random.default_rng(1), []
-        for _ in range(60):
-            ids = (len(tokenizer) * rng.random(100) ** 4).astype(int).tolist()  # some ids far more often than others
-            positions = np.sort(rng.choice(len(ids), 8, replace=False)).tolist()
-            names = [ids[:2]] * 4
-            rows.append(["", ids, positions[::2], positions[1::2], names])
-        Dataset.from_list([dict(zip(COLUMNS, row, strict=True)) for row in rows]).save_to_disk(folder / "dataset")
-        manifest = {
-            "options": {"tokenizer": {"name": "model", **tokenizer_identity(tokenizer)}},
-            "tally": {"articles": {"read": 61, "kept": 60, "dropped": {"no text": 1}}},
-        }
-        (folder / "dataset" / "manifest.json").write_text(json.dumps(manifest))
-
-    def start(self, output: str, *options: str, machine: str = "", **variables: str) -> subprocess.Popen:
-        """train.sh with 10 steps of 8 sequences of 64 tokens; `machine`: a file of accelerate's settings."""
-        sizes = [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
-        environment = self.environment | {"OUTPUT_DIR": str(self.folder / output)} | variables
-        if machine:
-            environment["ACCELERATE_CONFIG"] = machine
-        return subprocess.Popen(
-            ["bash", ROOT / "train.sh", *sizes, *STEP_OPTIONS, *options],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def train_here(self, output: str, *options: str, **settings: str | int) -> bool:
-        """The same run in this process, without a launcher."""
-        settings = (
-            {
-                "model_name_or_path": str(self.folder / "model"),
-                "wikipedia_dataset_dir": str(self.folder / "dataset"),
-            }
-            | SIZES
-            | settings
-        )
-        words = ["--output_dir", str(self.folder / output), *STEP_OPTIONS, *options]
-        return train(*parse(self.environment["TRAIN_CONFIG"], settings, words), "python scripts/train.py")
-
-    def train(self, output: str, *options: str, code: int = 0, **variables: str) -> str:
-        process = self.start(output, *options, **variables)
-        text = process.communicate()[0]
-        assert process.returncode == code, text
-        return text
-
-    def machine(self, kind: str, nodes: int = 1) -> str:
-        """Settings for two processes on the CPU, on one node or one on each of two."""
-        path = self.folder / f"{kind}-{nodes}.yaml"
-        head = f"compute_environment: LOCAL_MACHINE\nuse_cpu: true\nnum_processes: 2\nnum_machines: {nodes}\n"
-        head += "main_process_port: 0\n" if nodes == 1 else ""
-        path.write_text(head + 'mixed_precision: "no"\nrdzv_backend: static\nsame_network: true\n' + MACHINES[kind])
-        return str(path)
-
-    def log(self, output: str) -> list[dict[str, float]]:
-        state = json.loads((self.folder / output / "trainer_state.json").read_text())
-        return [entry for entry in state["log_history"] if "loss" in entry]
-
-    def weights(self, output: str) -> dict[str, torch.Tensor]:
-        return load_file(self.folder / output / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -137,18 +39,6 @@ def workspace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(workspace):
     return workspace.train("undisturbed", "--report_to", "tensorboard")
-
-
-def assert_nothing_but_what_we_say(text, folder):
-    head, *steps = re.split(r"\n(?=step |/)", text.rstrip())
-    assert len(steps) == STEPS + 1 and text.count("\n") == STEPS + 4 and "attention: sdpa" in head
-    assert head.startswith(f"{folder}: a new run begins\n"), text
-
-
-def same_losses(log, expected, tolerance=0.0):
-    assert [entry["step"] for entry in log] == list(range(1, STEPS + 1))
-    for key in ("loss", "loss_names", "loss_text", "inserted_share", "learning_rate", "tokens_seen"):
-        assert [entry[key] for entry in log] == pytest.approx([entry[key] for entry in expected], rel=0, abs=tolerance)
 
 
 def test_a_run_leaves_a_model_that_plain_transformers_loads(workspace, undisturbed):
@@ -169,37 +59,6 @@ def test_a_run_leaves_a_model_that_plain_transformers_loads(workspace, undisturb
     assert not (folder / "training_args.bin").exists()
     copied, given = folder / "dataset_manifest.json", workspace.folder / "dataset/manifest.json"
     assert json.loads(copied.read_bytes()) == json.loads(given.read_bytes())
-
-
-@pytest.mark.parametrize(("kind", "nodes"), [("ddp", 1), ("fsdp2", 1), ("zero3", 2)])
-def test_two_processes_train_as_one_with_twice_the_accumulation(workspace, undisturbed, kind, nodes):
-    output, machine = f"{kind} on {nodes}", workspace.machine(kind, nodes)
-    address = f"--num_machines 2 --main_process_ip 127.0.0.1 --main_process_port {free_port()}"
-    compiled = workspace.folder / "compiled"
-    (compiled / "deepspeed_shm_comm").mkdir(parents=True, exist_ok=True)
-    (compiled / "deepspeed_shm_comm/lock").touch()  # what a run leaves that is killed while DeepSpeed compiles
-    processes = [
-        workspace.start(
-            output,
-            machine=machine,
-            TORCH_EXTENSIONS_DIR=str(compiled),
-            **({"LAUNCH_ARGS": f"{address} --machine_rank {rank}"} if nodes > 1 else {}),
-        )
-        for rank in range(nodes)
-    ]
-    texts = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * nodes, texts
-    assert "2 processes x 2 sequences x 2 accumulation = 8 sequences" in texts[0]
-    assert_nothing_but_what_we_say(texts[0], workspace.folder / output)
-    assert texts[1:] == [""] * (nodes - 1)
-    checkpoints.check_whole(workspace.folder / output / f"checkpoint-{STEPS}")
-    same_losses(workspace.log(output), workspace.log("undisturbed"), tolerance=1e-4)
-    run = json.loads((workspace.folder / output / f"checkpoint-{STEPS}" / "run.json").read_text())
-    assert run["optimizer_states"] == {"ddp": "whole", "fsdp2": "FSDP", "zero3": "DeepSpeed, 2 processes"}[kind]
-    weights, expected = workspace.weights(output), workspace.weights("undisturbed")
-    assert weights.keys() == expected.keys()
-    for name in weights:
-        torch.testing.assert_close(weights[name], expected[name], rtol=0, atol=1e-3)
 
 
 def test_a_run_that_is_killed_and_stopped_and_continued_is_the_undisturbed_run_bit_for_bit(workspace, undisturbed):
@@ -228,10 +87,6 @@ def test_a_run_that_is_killed_and_stopped_and_continued_is_the_undisturbed_run_b
     same_losses(workspace.log(output), workspace.log("undisturbed"))
     for name, weight in workspace.weights("undisturbed").items():
         assert torch.equal(weight, workspace.weights(output)[name])
-
-
-def read_until(process: subprocess.Popen, start: str) -> None:
-    assert any(line.startswith(start) for line in process.stdout), f"ended before {start}"
 
 
 def test_the_report_shows_the_log_of_a_run_going_on_and_of_one_continued(workspace, undisturbed):
@@ -319,7 +174,7 @@ def test_bad_input_is_named_before_training(workspace):
         workspace.train_here("bad", wikipedia_dataset_dir=str(workspace.folder / "model"))
     with pytest.raises(InputError, match="4096"):
         workspace.train_here("bad", max_length=4096)
-    empty = Dataset.from_list([{name: [] for name in COLUMNS} | {"title": ""}])
+    empty = Dataset.from_list([{name: [] for name in TRAINING_COLUMNS} | {"title": ""}])
     empty.save_to_disk(workspace.folder / "empty")
     with pytest.raises(InputError, match="empty: holds no token"):
         workspace.train_here("bad", wikipedia_dataset_dir=str(workspace.folder / "empty"))
@@ -342,19 +197,6 @@ def test_train_sh_reports_a_users_mistake_in_one_line(workspace):
     assert [line for line in text.splitlines() if line.startswith("error: ") and "4096" in line]
 
 
-def test_of_several_processes_one_says_what_is_wrong(workspace):
-    machine = {"ACCELERATE_CONFIG": workspace.machine("ddp")}
-    given = workspace.folder / "model"
-    text = workspace.train("bad", code=1, WIKIPEDIA_DATASET_DIR=str(given), **machine)
-    reason = "is no dataset folder (it has no state.json); build_wikipedia_dataset.py makes one"
-    assert text == f"error: {given}: {reason}\n"
-    text = workspace.train("bad", "--seed", "x", code=2, **machine)
-    assert text == "error: argument --seed: invalid int value: 'x'; train.py --help shows the options\n"
-    text = workspace.train("bad", "--lora_rank", "4", code=1, ACCELERATE_CONFIG=workspace.machine("zero3"))
-    assert text.startswith("error: lora_rank is 4: adapters are not trained under DeepSpeed ZeRO-3; ")
-    assert text.count("\n") == 1 and not (workspace.folder / "bad").exists()
-
-
 @pytest.mark.parametrize("kind", ["cpu", "ddp"])
 def test_a_run_that_is_stopped_before_it_listens_ends_at_once(workspace, kind):
     output = f"stopped {kind}"
@@ -365,15 +207,6 @@ def test_a_run_that_is_stopped_before_it_listens_ends_at_once(workspace, kind):
     process.terminate()
     assert process.communicate()[0] == "stopped before the first checkpoint; the same command begins again\n"
     assert process.returncode == 143 and not (workspace.folder / output).exists()
-
-
-def processes_below(process: subprocess.Popen, word: str) -> list[psutil.Process]:
-    """Those with `word` in their command, the parents first."""
-    found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        with suppress(psutil.Error):  # it has ended
-            found += [child] if word in " ".join(child.cmdline()) else []
-    return found
 
 
 def is_pending(number: signal.Signals, process: psutil.Process) -> bool:

@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,8 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
 
     without_gpu()
     # Without cpu=True, accelerate joins no processes on a machine without a GPU: each would do all the work.
-    state = PartialState(cpu=not torch.accelerator.is_available())
+    # The others wait while the first reads a large model to identify it; the timeout is the harness's.
+    state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(weeks=52))
     paths = [result_path(results_dir, job.name, job.num_fewshot) for job in jobs]
     identity: dict[str, Any] = {}
     todo: list[int] = []

@@ -52,7 +52,7 @@ class StepSums:
         losses = losses.detach().double()
         values = [losses.sum(), (losses * trained_names).sum(), trained.sum(), trained_names.sum(), inserted.sum()]
         sums = torch.stack(
-            [*(value.double() for value in values), losses.new_tensor(labels.numel()), losses.new_zeros(())]
+            [*(value.double() for value in values), losses.new_full((), labels.numel()), losses.new_zeros(())]
         )
         self._sums = sums if self._sums is None else self._sums + sums
 

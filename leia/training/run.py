@@ -7,6 +7,7 @@ and `trainer_state.json`.
 
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
     args.output_dir = str(output_dir)
     disable_progress_bar()
     if args.n_gpu > 1:
-        raise InputError(f"one process sees {args.n_gpu} GPUs; start it with accelerate launch, one process a GPU")
+        raise InputError(
+            f"one process sees {args.n_gpu} GPUs; name one (CUDA_VISIBLE_DEVICES=0), or start it by train.sh"
+        )
     if experiment.lora_rank and is_deepspeed_zero3_enabled():
         raise InputError(
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
@@ -187,8 +190,10 @@ def make_trainer(
             f"{experiment.max_length:,} tokens; {args.max_steps} steps",
             flush=True,
         )
+    if args.deepspeed_plugin is not None:
+        args.deepspeed_plugin.deepspeed_config.setdefault("data_types", {"grad_accum_dtype": "fp32"})
     try:
-        return LeiaTrainer(
+        trainer = LeiaTrainer(
             model=model,
             args=args,
             train_dataset=blocks,
@@ -201,3 +206,8 @@ def make_trainer(
         if args.report_to and any(name in str(error).lower() for name in args.report_to):
             raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
         raise
+    # Else DeepSpeed and FSDP add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
+    sharding = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    if sharding is not None and sharding.mixed_precision_policy is not None:
+        sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
+    return trainer

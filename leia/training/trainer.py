@@ -62,7 +62,6 @@ class LeiaTrainer(Trainer):
             self.train_dataset,
             batch_size=self._train_batch_size,
             collate_fn=self.data_collator,
-            pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else each start would draw one of the numbers that dropout draws
         )
 
