@@ -198,8 +198,8 @@ def describe_os_error(error: OSError) -> str:
     return f"{where}{reason}{advice}"
 
 
-def progress(description: str, total: int | None = None, unit: str = "B") -> tqdm:
-    """A progress bar on standard error with rate and, where `total` is known, the time left."""
+def progress(description: str, total: int, unit: str = "B") -> tqdm:
+    """A progress bar on standard error with rate and time left."""
     return tqdm(
         desc=description, total=total, unit=unit, unit_scale=True, dynamic_ncols=True, mininterval=0.5, file=sys.stderr
     )

@@ -94,8 +94,8 @@ class InputIdentities:
 
 def write_manifest(
     path: Path, step: str, inputs: InputIdentities, options: Mapping[str, Any], tallies: Sequence[Tally]
-) -> dict[str, Any]:
-    """Write the manifest of one step to `path` and return it."""
+) -> None:
+    """Write the manifest of one step to `path`."""
     manifest = {
         "step": step,
         "inputs": inputs.result(),
@@ -104,7 +104,6 @@ def write_manifest(
         "tally": {tally.unit: tally.as_dict() for tally in tallies},
     }
     path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    return manifest
 
 
 def was_made_from(manifest_file: str | Path, tokenizer: str, *inputs: str | Path) -> bool:

@@ -82,18 +82,16 @@ def new_dataset(path: str | Path, schema: pa.Schema) -> Iterator[Path]:
         yield folder
 
 
-def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Stream `batches` into `folder` in the format of `save_to_disk`; return the number of rows.
+def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Stream `batches` into `folder` in the format of `save_to_disk`.
 
     The features are written as `datasets` 2 to 5 all read them (5 itself writes what 2 and 3 do not know), and the
     fingerprint is the hash of the rows, so that the same rows give the same files.
     """
     data = folder / "data-00000-of-00001.arrow"
-    rows = 0
     with pa.OSFile(str(data), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-            rows += batch.num_rows
     fingerprint = xxhash.xxh3_64()  # `datasets` takes its fingerprints from this family
     with pa.memory_map(str(data)) as written:
         while chunk := written.read_buffer(1 << 24):
@@ -110,7 +108,6 @@ def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBat
     info = {"features": {field.name: _feature(field.type) for field in schema}}
     for name, content in (("state.json", state), ("dataset_info.json", info)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return rows
 
 
 def _feature(kind: pa.DataType) -> Any:

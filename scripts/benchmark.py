@@ -1,6 +1,8 @@
-"""Measure what the README states.
+"""Measure what the README states; each of the subcommands has its own --help.
 
-Each of the subcommands has its --help.
+\b
+Example:
+  python scripts/benchmark.py corpus --scale 200
 """
 
 from importlib import import_module

@@ -57,7 +57,7 @@ from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX
     "Names",
     "--excluded_namespaces",
     default=",".join(EXCLUDED_NAMESPACES),
-    help="Title prefixes that give no name.",
+    help="Titles in these namespaces give no name; with commas between.",
 )
 @option("Names", "--list_prefix", default=LIST_PREFIX, help="Titles of lists start so and give no name.")
 @click.option("--trust_remote_code", is_flag=True, help="Run tokenizer code that comes with the model.")

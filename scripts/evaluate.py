@@ -37,16 +37,16 @@ def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
     "What is evaluated",
     "--tasks",
     default="xcodah,xcsqa",
-    help="Tasks or groups (xcodah, xcsqa, xcsr), separated by commas.",
+    help="xcodah_<lang>, xcsqa_<lang>, the groups xcodah, xcsqa, xcsr, tasks of lm-eval; with commas between.",
 )
 @option(
     "What is evaluated",
     "--num_fewshot_samples",
     default="0,4",
     callback=comma_separated_numbers,
-    help="One number a task.",
+    help="Solved examples in front of an item: one number a task.",
 )
-@click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="One folder a model.")
+@click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")
 @option(
     "What is evaluated",
     "--xcsr_dir",
@@ -56,7 +56,13 @@ def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
     show_default="the hub",
     help="Local copy of X-CSR.",
 )
-@option("How", "--scoring", type=click.Choice(["paper", "harness"]), default="paper", help="Whose log-likelihoods.")
+@option(
+    "How",
+    "--scoring",
+    type=click.Choice(["paper", "harness"]),
+    default="paper",
+    help="paper: as published; harness: by lm-eval's own model.",
+)
 @option("How", "--dtype", type=click.Choice(["auto", "float16", "bfloat16", "float32"]), default="auto",
               help="auto: float16 on a GPU, as published, else float32.")  # fmt: skip
 @option("How", "--batch_size", default="auto", callback=number_or_auto, help="Items a batch (under harness: choices).")

@@ -29,7 +29,9 @@ from leia.outputs import new_file
     callback=checked_by(parse_languages),
     help='Language codes with commas between, say "en,ja".',
 )
-@click.option("--max_errors", type=click.IntRange(0), default=0, help="Pass over up to this many broken lines.")
+@click.option(
+    "--max_errors", type=click.IntRange(0), default=0, help="Pass over up to this many broken lines of the JSON dump."
+)
 @click.option("--allow_truncated", is_flag=True, help="Use what stands before the break of a dump that broke off.")
 def main(dump_file: str, output_dir: str, languages: list[str], max_errors: int, allow_truncated: bool) -> None:
     from leia.corpus.dumps import start_of_dump

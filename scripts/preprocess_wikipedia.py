@@ -30,7 +30,7 @@ from leia.console import OUTPUT_FOLDER, command, file_made_by, folder_made_by, n
     "--wikidata_id_file",
     type=file_made_by("extract_wikidata_ids.py"),
     required=True,
-    help="Made by extract_wikidata_ids.py.",
+    help="Id file of the articles' own language.",
 )
 @click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Dataset folder to write; replaced whole.")
 @num_workers_option

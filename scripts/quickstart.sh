@@ -50,8 +50,8 @@ run python scripts/extract_wikidata_ids.py --dump_file "$work/dumps/wikidata-all
 
 step "3. Plain text with links, by WikiExtractor"
 for language in "${languages[@]}"; do
-    run wikiextractor "$work/dumps/${language}wiki-pages-articles.xml.bz2" -o "$work/$language/text" \
-        --html-safe "" --links --no-templates --quiet
+    run python scripts/run_wikiextractor.py --dump_file "$work/dumps/${language}wiki-pages-articles.xml.bz2" \
+        --output_dir "$work/$language/text"
 done
 
 step "4. Redirects: other names of a page that links may use"

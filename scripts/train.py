@@ -2,9 +2,9 @@ r"""Fine-tune a model on a dataset of build_wikipedia_dataset.py; train.sh is it
 
 Reads a configuration of configs/train/, the dataset and the model; writes checkpoints, then the model with its
 tokenizer and card to --output_dir. SIGTERM saves a checkpoint at the end of the step and exits with 143.
-Every option of transformers' TrainingArguments may be added, among them --output_dir (required), --run_name,
---learning_rate, --max_steps, --save_steps, --seed, --per_device_train_batch_size, --report_to and
---resume_from_checkpoint (last, or a folder).
+Options of transformers' TrainingArguments may be added, but for those that follow from others: --output_dir (required),
+--run_name, --learning_rate, --max_steps, --save_steps, --seed, --per_device_train_batch_size, --report_to,
+--resume_from_checkpoint (last, or a folder) and so on.
 
     accelerate launch --config_file configs/accelerate/cpu.yaml scripts/train.py --config configs/train/tiny_cpu.yaml \
         --model_name_or_path work/tiny-model --wikipedia_dataset_dir work/ja/dataset --output_dir runs/tiny

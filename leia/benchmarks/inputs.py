@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from leia.corpus.extraction import WIKIEXTRACTOR_OPTIONS
+
 _UNIT_BYTES = 8_000_000
 """What is compressed as one piece and then repeated: several blocks of bzip2."""
 
@@ -101,7 +103,7 @@ def repeat_text(pages: Path, folder: Path, scale: int) -> Sized:
     """WikiExtractor's output for `pages` (run once: it is no step of ours), repeated in files of about 1 MB."""
     extracted, repeated = folder / "extracted", folder / "text"
     wikiextractor = Path(sys.executable).with_name("wikiextractor")
-    options = ["--html-safe", "", "--links", "--no-templates", "--quiet"]
+    options = [*WIKIEXTRACTOR_OPTIONS, "--quiet"]
     subprocess.run([wikiextractor, pages, "-o", extracted, *options], check=True, capture_output=True)
     text = b"".join(path.read_bytes() for path in sorted(extracted.rglob("wiki_*")))
     copies = max(1, 1_000_000 // len(text))

@@ -53,8 +53,8 @@ def read_blocks(
 ) -> Iterator[bytes]:
     """Yield the decompressed contents in blocks of some MB that end with `delimiter`; the last holds the rest.
 
-    `looks_right` is asked about the first MB; where it says no, the file is another one than the `expected`. A progress
-    bar shows the position in the (compressed) file.
+    `looks_right` is asked about the first bytes, 4 MiB at most; where it says no, the file is another one than the
+    `expected`. A progress bar shows the position in the (compressed) file.
     Raises `InputError` for an empty or a wrong file, `BrokenDump` after the last block for one that breaks off.
     """
     path = Path(path)

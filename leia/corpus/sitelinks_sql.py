@@ -55,7 +55,7 @@ def read_sql_sitelinks(
             yield found
             completed = completed or block.startswith(_LAST_LINE) or b"\n" + _LAST_LINE in block
         if not completed:
-            raise BrokenDump(f"{path}: ends without '{_LAST_LINE.decode()}', as a download that broke off does")
+            raise BrokenDump(f"{path}: ends without '-- Dump completed', as a download that broke off does")
     except BrokenDump as error:
         accept_break(error, path, allow_truncated, tally)
 

@@ -27,7 +27,7 @@ class Document:
     markup: str
 
 
-MADE_BY = 'wikiextractor DUMP -o OUT --html-safe "" --links --no-templates'
+MADE_BY = "scripts/run_wikiextractor.py"
 
 # Up to the text. Newer versions of MediaWiki leave quotes in titles as they are, and WikiExtractor escapes nothing.
 _HEADER = re.compile(r'<doc id="[^"]*" url="https?://([^/".]+)[^"]*" title="([^\n]*)">\n[^\n]*\n\n')

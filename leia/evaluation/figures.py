@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from leia.drawing import COLOURS, save_figure
-from leia.evaluation.rendering import Cells, column_names, fewer_items
+from leia.evaluation.rendering import Cells, fewer_items
 from leia.evaluation.tables import Part, Row, Table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def draw_gains(table: Table, cells: Cells, path: Path, image_format: str, note: 
     names = [row.name for row in table.rows]
     rows = table.rows[names.index(table.baseline) + 1 :]
     baseline = table.rows[names.index(table.baseline)]
-    width = 2.0 + max(len(column_names(part)) for part in table.parts) * max(0.8, 0.28 * len(rows))
+    width = 2.0 + max(len(part.column_names) for part in table.parts) * max(0.8, 0.28 * len(rows))
     figure = Figure(figsize=(max(6.4, width), 1.6 + 2.4 * len(table.parts) + 0.2 * len(rows)), layout="constrained")
     panels = figure.subplots(len(table.parts), 1, squeeze=False)[:, 0]
     for panel, part in zip(panels, table.parts, strict=True):
@@ -51,7 +51,7 @@ def draw_gains(table: Table, cells: Cells, path: Path, image_format: str, note: 
 
 
 def _draw_part(panel: "Axes", part: Part, rows: list[Row], baseline: Row, cells: Cells) -> None:
-    names = column_names(part)
+    names = part.column_names
     series = []
     for index, row in enumerate(rows):
         color = COLOURS[index % len(COLOURS)]
@@ -83,13 +83,13 @@ def _draw_part(panel: "Axes", part: Part, rows: list[Row], baseline: Row, cells:
 
 
 def _measured(part: Part, row: Row, cells: Cells) -> list[Point]:
-    gains = [(column, cells[part.name, row.name, column].gain) for column in column_names(part)]
+    gains = [(column, cells[part.name, row.name, column].gain) for column in part.column_names]
     return [Point(column, gain.difference, gain.low, gain.high) for column, gain in gains if gain]
 
 
 def _authors(part: Part, row: Row, baseline: Row, cells: Cells) -> list[Point]:
     points = []
-    for column in column_names(part):
+    for column in part.column_names:
         ours, theirs = cells[part.name, row.name, column].authors, cells[part.name, baseline.name, column].authors
         if ours and theirs:
             gain, width = ours.mean - theirs.mean, math.hypot(ours.half_width or 0.0, theirs.half_width or 0.0)

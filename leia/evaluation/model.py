@@ -45,9 +45,10 @@ def join_processes(lm: HFLM) -> HFLM:
 
 @register_model("leia")
 class LeiaLM(HFLM):
-    """Scores as published. All options are those of the harness's HF model; `batch_size` counts items, not choices.
+    """Scores as published. The options are those of the harness's HF model but for `softmax_dtype` and `backend`.
 
-    `batch_size="auto"` batches by tokens instead. Log-likelihoods do not depend on the batches beyond rounding.
+    `batch_size` counts items, not choices; with "auto" batches are made by tokens. Log-likelihoods do not depend on the
+    batches beyond rounding.
     """
 
     def __init__(self, pretrained: str, **options: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from leia.escaping import latex, markdown, one_line
 from leia.evaluation.statistics import Estimate, counts_as_gain
-from leia.evaluation.tables import MEAN, PAPER_ITEMS, Cell, Part, Table
+from leia.evaluation.tables import PAPER_ITEMS, Cell, Part, Table
 
 Cells = Mapping[tuple[str, str, str], Cell]
 
@@ -33,7 +33,7 @@ def to_markdown(table: Table, cells: Cells, note: str = "") -> str:
     for text in _texts(table, cells, note):
         lines += [text, ""]
     for part in table.parts:
-        names = list(map(markdown, column_names(part)))
+        names = list(map(markdown, part.column_names))
         lines += [f"## {markdown(part.title)}", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
         for label, texts, bold in _lines(table, part, cells):
             shown = [f"**{text}**" if is_bold else text for text, is_bold in zip(texts, bold, strict=True)]
@@ -46,7 +46,7 @@ def to_latex(table: Table, cells: Cells, note: str = "") -> str:
     """One `table` environment a part; needs the package booktabs."""
     blocks = ["".join(f"% {one_line(text)}\n" for text in _texts(table, cells, note)).replace("**", "")]
     for part in table.parts:
-        names = column_names(part)
+        names = part.column_names
         rows = []
         for label, texts, bold in _lines(table, part, cells):
             shown = [
@@ -124,14 +124,10 @@ def fewer_items(table: Table, cells: Cells) -> str:
     return f"Fewer items than in the paper, so no comparison with its numbers: {'; '.join(groups)}." if groups else ""
 
 
-def column_names(part: Part) -> list[str]:
-    return [column.name for column in part.columns] + [MEAN] * part.has_mean
-
-
 def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[str], list[bool]]]:
     """Label, texts and boldness of each line: a row's own numbers, the authors', the difference, the gain."""
     for row in table.rows:
-        own = [cells[part.name, row.name, column] for column in column_names(part)]
+        own = [cells[part.name, row.name, column] for column in part.column_names]
         measured, published = any(cell.ours for cell in own), any(cell.authors for cell in own)
         if measured or not published:
             wanted = len(row.runs(part.columns[0], table.seeds))
@@ -147,7 +143,7 @@ def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[s
                 [_estimate(cell.authors) for cell in own],
                 [
                     _published_gain(table, part, cell, column, cells)
-                    for cell, column in zip(own, column_names(part), strict=True)
+                    for cell, column in zip(own, part.column_names, strict=True)
                 ],
             )
         if any(cell.difference is not None for cell in own):

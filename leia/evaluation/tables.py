@@ -57,6 +57,11 @@ class Part:
     has_mean: bool
     tokens_per_column: int
 
+    @property
+    def column_names(self) -> list[str]:
+        """Those of the columns, then that of the mean where there is one."""
+        return [column.name for column in self.columns] + [MEAN] * self.has_mean
+
 
 @dataclass(frozen=True)
 class Row:
@@ -169,7 +174,7 @@ def fill(table: Table, results_dir: Path | None) -> dict[tuple[str, str, str], C
         candidate = False  # the rows above the baseline are no attempts to beat it
         for row in table.rows:
             gains = {}
-            for column in [column.name for column in part.columns] + [MEAN] * part.has_mean:
+            for column in part.column_names:
                 results = found[row.name].results.get(column, [])
                 if results and candidate and column in baseline.results:
                     gains[column] = bootstrap_gains(results, baseline.results[column])

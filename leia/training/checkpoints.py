@@ -40,7 +40,7 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path) -> int:
-    return read_json(checkpoint / LOG_FILE, "train.py")["global_step"]
+    return read_json(checkpoint / LOG_FILE)["global_step"]
 
 
 def is_finished(output_dir: Path) -> bool:
@@ -82,8 +82,8 @@ def _sizes(folder: Path) -> dict[str, int]:
 def check_whole(checkpoint: Path) -> None:
     """Raise `InputError` when a file of `checkpoint` is missing or cut off: without its optimizer, say, transformers
     would continue with a new one. Sizes tell, whatever saved the files (DDP, DeepSpeed, FSDP, adapters)."""
-    read_json(checkpoint / LOG_FILE, "train.py")
-    for name, size in read_json(checkpoint / FILES_FILE, "train.py").items():
+    read_json(checkpoint / LOG_FILE)
+    for name, size in read_json(checkpoint / FILES_FILE).items():
         file = checkpoint / name
         found = file.stat().st_size if file.is_file() else None
         if found != size:
@@ -159,19 +159,19 @@ def write_json(path: Path, document: Any) -> None:
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path, made_by: str) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise ValueError("no JSON object")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a checkpoint or model of {made_by}") from error
+        raise InputError(f"{path}: cannot be read ({error}); expected a checkpoint or model of train.py") from error
     return document
 
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
     """Raise `InputError` when `folder`, a checkpoint or a final model, is of a run with other settings than `run`."""
-    saved = read_json(folder / RUN_FILE, "train.py")
+    saved = read_json(folder / RUN_FILE)
     changed = [key for key in run if saved.get(key) != run[key]]
     if changed:
         differences = ", ".join(f"{key} {saved.get(key)} (now {run[key]})" for key in changed)

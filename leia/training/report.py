@@ -61,7 +61,7 @@ def read_log(run_dir: Path) -> RunLog:
             "train.sh that has saved a checkpoint (save_steps)"
         )
     path = folders[0] / "trainer_state.json"
-    state: Any = read_json(path, "train.py")
+    state: Any = read_json(path)
     try:
         entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
         log = RunLog(run_dir.resolve().name, entries, state["max_steps"])

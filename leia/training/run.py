@@ -87,7 +87,7 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
         last = checkpoint
         if checkpoint is None or checkpoints.step_of(checkpoint) < args.max_steps:
             if checkpoint is not None:
-                state = checkpoints.read_json(checkpoint / checkpoints.STREAM_FILE, "train.py")
+                state = checkpoints.read_json(checkpoint / checkpoints.STREAM_FILE)
                 trainer.train_dataset.load_state_dict(state)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             last = checkpoints.newest_checkpoint(output_dir)
