@@ -190,6 +190,7 @@ def make_trainer(
             f"{experiment.max_length:,} tokens; {args.max_steps} steps",
             flush=True,
         )
+    # Else DeepSpeed and FSDP (below) add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
     if args.deepspeed_plugin is not None:
         args.deepspeed_plugin.deepspeed_config.setdefault("data_types", {"grad_accum_dtype": "fp32"})
     try:
@@ -206,7 +207,6 @@ def make_trainer(
         if args.report_to and any(name in str(error).lower() for name in args.report_to):
             raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
         raise
-    # Else DeepSpeed and FSDP add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
     sharding = getattr(trainer.accelerator.state, "fsdp_plugin", None)
     if sharding is not None and sharding.mixed_precision_policy is not None:
         sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
