@@ -57,6 +57,9 @@ def test_a_run_leaves_a_model_that_plain_transformers_loads(workspace, undisturb
     for part in ("--max_steps 10", "| learning_rate | 0.003 |", '"no text": 1', "| entity_name_insertion_prob | 0.5 |"):
         assert part in card
     assert not (folder / "training_args.bin").exists()
+    listed = json.loads((folder / f"checkpoint-{STEPS}" / "files.json").read_text()).keys()
+    assert {"model.safetensors", "optimizer.pt", "scheduler.pt", "stream.json"} <= listed
+    assert not {"trainer_state.json", "training_args.bin"} & listed, "they differ with the speed and the folder's name"
     copied, given = folder / "dataset_manifest.json", workspace.folder / "dataset/manifest.json"
     assert json.loads(copied.read_bytes()) == json.loads(given.read_bytes())
 

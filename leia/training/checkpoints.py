@@ -74,8 +74,10 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of each file by its path, but of the log: the same run logs other speeds; cut off, it is no JSON."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != LOG_FILE)
+    """The bytes of each file by its path, but of the log, where the same run has other speeds (cut off, it is no JSON),
+    and of transformers' record of its arguments, which holds the folder's name (nothing reads it)."""
+    unequal = (LOG_FILE, "training_args.bin")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in unequal)
     return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
 
