@@ -19,4 +19,4 @@ if command -v shellcheck >/dev/null; then
 else
     echo "shellcheck is not installed: the shell files are not checked"
 fi
-python -m pytest -n 2 --dist loadfile "$@"
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -68,6 +68,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("thorough" if config.getoption("--thorough") else "normal")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first, so that the two processes of run_tests.sh end together."""
+    items.sort(key=lambda item: not item.path.name.startswith(("test_training_", "test_evaluation_", "test_scripts_")))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data beside the repository; the tests that need it are skipped where it is absent."""

@@ -57,7 +57,9 @@ def as_on_gpus(workspace, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["fsdp2", "zero3"])
-def test_gradients_are_added_up_in_32_bits(workspace, as_on_gpus, kind):
+def test_gradients_are_added_up_in_32_bits(request, workspace, as_on_gpus, kind):
+    if not request.config.getoption("--thorough"):
+        pytest.skip("half a minute, for settings that seldom change: --thorough")
     variables, told = as_on_gpus
     options = ["--bf16", "true", "--max_steps", "1", "--use_cpu", str(kind == "zero3")]
     workspace.train(f"16 bits, {kind}", *options, ACCELERATE_CONFIG=workspace.machine(kind), **variables)
