@@ -14,7 +14,7 @@ import pytest
 from steps import Contents, Material, assert_whole, commands, contents, run, start
 
 FOLDER = "-it's\"ü日本$(touch${IFS}oops)`touch${IFS}oops`;\n"
-OF_THE_PLACE = ("README.md", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+OF_THE_PLACE = ("README.md", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "files.json")
 """What a training writes about its command, with the paths of this run, and what torch writes otherwise where the path
 is not ASCII."""
 
