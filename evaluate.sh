@@ -60,4 +60,4 @@ else
   launch=(--multi_gpu --num_processes "$NUM_PROCESSES" --num_machines 1 --mixed_precision no --dynamo_backend no)
   launch+=(--main_process_port 0)
 fi
-exec python -m leia.launch "${launch[@]}" "${evaluate[@]}"
+exec python -m leia.training.launch "${launch[@]}" "${evaluate[@]}"

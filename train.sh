@@ -74,7 +74,7 @@ trap 'asked=1' TERM INT
   trap '' TERM INT
   # LAUNCH_ARGS: options of accelerate launch, --num_machines and the like, from the Slurm launcher
   # shellcheck disable=SC2086  # it holds several words
-  exec python -m leia.launch --config_file "$ACCELERATE_CONFIG" ${LAUNCH_ARGS:-} \
+  exec python -m leia.training.launch --config_file "$ACCELERATE_CONFIG" ${LAUNCH_ARGS:-} \
     "$here/scripts/train.py" "${arguments[@]}" "$@"
 ) &
 launcher=$!

@@ -5,13 +5,16 @@ Example:
   python scripts/benchmark.py corpus --scale 200
 """
 
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
-from leia.console import OneLineErrors
+from leia.base.cli import OneLineErrors
 
-SUBCOMMANDS = {name: f"leia.benchmarks.{name}" for name in ("corpus", "data", "training", "evaluation")}
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the folder benchmarks/ is no part of the package
+SUBCOMMANDS = {name: f"benchmarks.{name}" for name in ("corpus", "data", "training", "evaluation")}
 
 
 class LazyGroup(OneLineErrors, click.Group):

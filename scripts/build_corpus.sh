@@ -75,8 +75,8 @@ sys.exit(not all(map(find_spec, ["click", "datasets", "rapidgzip", "simdjson", "
 call() {
     "$PYTHON" -P -c 'import sys
 from pkgutil import resolve_name
-from leia.console import describe_os_error, fail
-from leia.errors import InputError
+from leia.base.cli import describe_os_error, fail
+from leia.base.errors import InputError
 try:
     result = resolve_name(sys.argv[2])(*sys.argv[3:])
 except (InputError, OSError) as error:
@@ -162,7 +162,7 @@ run() {
 }
 
 # made_from MANIFEST TOKENIZER INPUT...: is the output of that manifest there, and made from these inputs?
-made_from() { call manifest leia.manifest:was_made_from "$@"; }
+made_from() { call manifest leia.base.step:was_made_from "$@"; }
 redirects_are_complete() { [[ -f $redirects ]] && made_from "$redirects.manifest.json" "" "$wikipedia_dump"; }
 text_is_complete() { made_from "$text/manifest.json" "" "$wikipedia_dump"; }
 ids_are_complete() {
@@ -228,7 +228,7 @@ download() {
 # check_dump VARIABLE DUMP USED_UP CHECK ARGUMENT: is it there, and what it is given as? Two files are easily exchanged.
 check_dump() {
     if [[ -f $2 ]]; then
-        call "$1" "leia.corpus.given_dumps:$4" "$2" "$5" || exit 2
+        call "$1" "leia.corpus.downloads:$4" "$2" "$5" || exit 2
     elif [[ -n ${!1:-} ]] && ! $3; then
         fail "$1: $2: there is no such file" 2
     fi

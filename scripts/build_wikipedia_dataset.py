@@ -11,7 +11,7 @@ tokens, end exclusive) with manifest.json in it.
 
 import click
 
-from leia.console import (
+from leia.base.cli import (
     OUTPUT_FOLDER,
     checked_by,
     command,
@@ -74,12 +74,12 @@ def main(
     trust_remote_code: bool,
     num_workers: int,
 ) -> None:
+    from leia.base.datasets import PREPROCESSED_SCHEMA, new_dataset, open_dataset, save_dataset, training_schema
+    from leia.base.step import MANIFEST_NAME, InputIdentities, Tally, write_manifest
     from leia.corpus.id_files import check_id_file
     from leia.data.encoding import distinct_qids, encode_dataset
     from leia.data.names import parse_namespaces, read_pivot_titles
     from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
-    from leia.manifest import MANIFEST_NAME, InputIdentities, Tally, write_manifest
-    from leia.storage import PREPROCESSED_SCHEMA, new_dataset, open_dataset, save_dataset, training_schema
 
     check_id_file(wikidata_id_file, pivot_language)
     namespaces = parse_namespaces(excluded_namespaces)

@@ -8,7 +8,7 @@ make_corpus_report.py reads.
 
 import click
 
-from leia.console import OUTPUT_FILE, command, folder_made_by
+from leia.base.cli import OUTPUT_FILE, command, folder_made_by
 
 
 @command
@@ -22,17 +22,17 @@ from leia.console import OUTPUT_FILE, command, folder_made_by
 @click.option("--model_name", default=None, help="Tokenizer of the dataset: list the most inserted names too.")
 @click.option("--trust_remote_code", is_flag=True, help="Run tokenizer code that comes with the model.")
 def main(wikipedia_dataset_dir: str, json_file: str | None, model_name: str | None, trust_remote_code: bool) -> None:
-    from leia.data.statistics import dataset_statistics, describe_dataset, most_inserted_names
-    from leia.manifest import read_manifest
-    from leia.outputs import write_json
-    from leia.storage import open_dataset, training_schema
+    from leia.base.datasets import open_dataset, training_schema
+    from leia.base.outputs import write_json
+    from leia.base.step import read_manifest
+    from leia.reports.statistics import dataset_statistics, describe_dataset, most_inserted_names
 
     dataset = open_dataset(wikipedia_dataset_dir, training_schema(0), "scripts/build_wikipedia_dataset.py")
     manifest = read_manifest(wikipedia_dataset_dir)
     statistics = dataset_statistics(dataset, manifest)
     if model_name is not None:
-        from leia.data.token_texts import TokenTexts
         from leia.data.tokenizers import check_dataset, load_tokenizer
+        from leia.reports.preview import TokenTexts
 
         tokenizer = load_tokenizer(model_name, trust_remote_code)
         check_dataset(dataset, tokenizer, manifest, wikipedia_dataset_dir)

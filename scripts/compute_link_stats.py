@@ -9,7 +9,7 @@ the pivot language, prints the funnel and with --json writes it to a file, which
 
 import click
 
-from leia.console import OUTPUT_FILE, checked_by, command, file_made_by, folder_made_by
+from leia.base.cli import OUTPUT_FILE, checked_by, command, file_made_by, folder_made_by
 from leia.corpus.titles import check_language
 from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX
 
@@ -39,13 +39,13 @@ def main(
     excluded_namespaces: str,
     list_prefix: str,
 ) -> None:
+    from leia.base.datasets import PREPROCESSED_SCHEMA, open_dataset
+    from leia.base.outputs import write_json
+    from leia.base.step import read_manifest
     from leia.corpus.id_files import check_id_file
     from leia.data.encoding import distinct_qids
     from leia.data.names import parse_namespaces, read_pivot_titles
-    from leia.data.statistics import describe_links, link_statistics
-    from leia.manifest import read_manifest
-    from leia.outputs import write_json
-    from leia.storage import PREPROCESSED_SCHEMA, open_dataset
+    from leia.reports.statistics import describe_links, link_statistics
 
     check_id_file(wikidata_id_file, pivot_language)
     articles = open_dataset(preprocessed_dataset_dir, PREPROCESSED_SCHEMA, "scripts/preprocess_wikipedia.py")

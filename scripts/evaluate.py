@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from leia.console import EXISTING_FOLDER, OUTPUT_FOLDER, command, option
+from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, command, option
 
 
 def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
@@ -84,10 +84,10 @@ def main(
 
     import torch
 
+    from leia.base.pool import end_process
     from leia.evaluation.jobs import find_tasks
-    from leia.evaluation.run import ModelOptions, evaluate
-    from leia.evaluation.tables import format_accuracies
-    from leia.parallel import end_process
+    from leia.evaluation.run_tasks import ModelOptions, evaluate
+    from leia.tables.table import format_accuracies
 
     if xcsr_dir:
         os.environ["XCSR_DIR"] = xcsr_dir

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
-from leia.console import EXISTING_FILE, OUTPUT_FOLDER, checked_by, command
+from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, checked_by, command
+from leia.base.errors import InputError
+from leia.base.outputs import new_file
+from leia.base.step import InputIdentities, Tally, write_manifest
 from leia.corpus.titles import parse_languages, site_of_language
-from leia.errors import InputError
-from leia.manifest import InputIdentities, Tally, write_manifest
-from leia.outputs import new_file
 
 
 @command
@@ -36,8 +36,7 @@ from leia.outputs import new_file
 def main(dump_file: str, output_dir: str, languages: list[str], max_errors: int, allow_truncated: bool) -> None:
     from leia.corpus.dumps import start_of_dump
     from leia.corpus.id_files import write_id_files
-    from leia.corpus.sitelinks_sql import is_table_dump, read_sql_sitelinks
-    from leia.corpus.wikidata import read_json_sitelinks
+    from leia.corpus.wikidata import is_table_dump, read_json_sitelinks, read_sql_sitelinks
 
     folder = Path(output_dir)
     inputs = InputIdentities([dump_file])

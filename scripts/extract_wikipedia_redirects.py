@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from leia.console import EXISTING_FILE, OUTPUT_FILE, command
+from leia.base.cli import EXISTING_FILE, OUTPUT_FILE, command
+from leia.base.outputs import new_file
+from leia.base.step import InputIdentities, write_manifest
 from leia.corpus.redirects import read_redirects, write_redirects
-from leia.manifest import InputIdentities, write_manifest
-from leia.outputs import new_file
 
 
 @command

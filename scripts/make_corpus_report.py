@@ -10,7 +10,7 @@ corpus.svg and corpus.pdf.
 
 import click
 
-from leia.console import OUTPUT_FOLDER, command, file_made_by
+from leia.base.cli import OUTPUT_FOLDER, command, file_made_by
 
 
 @command
@@ -25,8 +25,8 @@ from leia.console import OUTPUT_FOLDER, command, file_made_by
 )
 @click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder to write; replaced whole.")
 def main(corpora: tuple[tuple[str, str], ...], output_dir: str) -> None:
-    from leia.data.corpus_report import REPORT_FILES, draw, read_corpus, to_latex, to_markdown
-    from leia.outputs import new_folder
+    from leia.base.outputs import new_folder
+    from leia.reports.corpus_report import REPORT_FILES, draw, read_corpus, to_latex, to_markdown
 
     read = [read_corpus(*files) for files in corpora]
     with new_folder(output_dir, replaceable=REPORT_FILES) as folder:

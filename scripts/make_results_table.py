@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from leia.console import EXISTING_FILE, OUTPUT_FOLDER, command, folder_made_by
+from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, folder_made_by
 
 
 @command
@@ -24,10 +24,10 @@ from leia.console import EXISTING_FILE, OUTPUT_FOLDER, command, folder_made_by
 @click.option("--output_dir", type=OUTPUT_FOLDER, help="For the table in all formats and the figure.")
 @click.option("--note", default="", help="A line above the table and the figure, say what the models are.")
 def main(table: str, results_dir: str | None, output_dir: str | None, note: str) -> None:
-    from leia.evaluation.figures import draw_gains
-    from leia.evaluation.rendering import to_csv, to_latex, to_markdown
-    from leia.evaluation.tables import fill, load_table
-    from leia.outputs import new_file
+    from leia.base.outputs import new_file
+    from leia.reports.figures import draw_gains
+    from leia.tables.rendering import to_csv, to_latex, to_markdown
+    from leia.tables.table import fill, load_table
 
     content = load_table(Path(table))
     cells = fill(content, Path(results_dir) if results_dir else None)

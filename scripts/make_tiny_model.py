@@ -8,7 +8,7 @@ AutoModelForCausalLM load.
 
 import click
 
-from leia.console import OUTPUT_FOLDER, command, folder_made_by
+from leia.base.cli import OUTPUT_FOLDER, command, folder_made_by
 
 
 @command
@@ -23,7 +23,7 @@ from leia.console import OUTPUT_FOLDER, command, folder_made_by
 @click.option("--vocab_size", type=click.IntRange(min=512), default=2000, help="Tokens at most, 256 bytes among them.")
 @click.option("--seed", type=int, default=42, help="Seed of the random weights.")
 def main(preprocessed_dataset_dir: tuple[str, ...], output_dir: str, vocab_size: int, seed: int) -> None:
-    from leia.storage import PREPROCESSED_SCHEMA, open_dataset
+    from leia.base.datasets import PREPROCESSED_SCHEMA, open_dataset
     from leia.training.tiny_model import make_tiny_model
 
     folders = [open_dataset(path, PREPROCESSED_SCHEMA, "preprocess_wikipedia.py") for path in preprocessed_dataset_dir]

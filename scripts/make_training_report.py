@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from leia.console import command, folder_made_by
-from leia.drawing import IMAGE_FORMATS
+from leia.base.cli import command, folder_made_by
+from leia.reports.figures import IMAGE_FORMATS
 
 
 def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:
@@ -38,9 +38,8 @@ def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:
     help="The figure: .svg, .png or .pdf.",
 )
 def main(run_dirs: tuple[str, ...], output_file: Path) -> None:
-    from leia.drawing import save_figure
-    from leia.outputs import new_file
-    from leia.training.report import draw, read_log
+    from leia.base.outputs import new_file
+    from leia.reports.figures import draw, read_log, save_figure
 
     runs = [read_log(Path(run_dir)) for run_dir in run_dirs]
     with new_file(output_file) as partial:

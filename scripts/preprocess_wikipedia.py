@@ -10,7 +10,7 @@ wikidata_id], positions in characters, end exclusive) with manifest.json in it.
 
 import click
 
-from leia.console import OUTPUT_FOLDER, command, file_made_by, folder_made_by, num_workers_option
+from leia.base.cli import OUTPUT_FOLDER, command, file_made_by, folder_made_by, num_workers_option
 
 
 @command
@@ -37,9 +37,9 @@ from leia.console import OUTPUT_FOLDER, command, file_made_by, folder_made_by, n
 def main(
     wikiextractor_output_dir: str, redirect_file: str, wikidata_id_file: str, output_dir: str, num_workers: int
 ) -> None:
-    from leia.corpus.articles import preprocess_files
-    from leia.manifest import MANIFEST_NAME, InputIdentities, Tally, write_manifest
-    from leia.storage import PREPROCESSED_SCHEMA, new_dataset, save_dataset
+    from leia.base.datasets import PREPROCESSED_SCHEMA, new_dataset, save_dataset
+    from leia.base.step import MANIFEST_NAME, InputIdentities, Tally, write_manifest
+    from leia.corpus.preprocessing import preprocess_files
 
     tallies, ids_tally = (Tally("articles"), Tally("links")), Tally("Wikidata ids")
     with new_dataset(output_dir, PREPROCESSED_SCHEMA) as folder:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from leia.console import OUTPUT_FILE, command, file_made_by, folder_made_by, option
+from leia.base.cli import OUTPUT_FILE, command, file_made_by, folder_made_by, option
 from leia.data.insertion import STRATEGIES
 
 SAMPLES = 5
@@ -90,13 +90,12 @@ def main(
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
     if preprocessed_dataset_dir is not None and html_file is None:
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file are for --html")
+    from leia.base.datasets import open_dataset, training_schema
+    from leia.base.outputs import new_file
+    from leia.base.step import read_manifest
     from leia.data.packing import LeiaConstantLengthDataset
-    from leia.data.preview import page_through, render_blocks
-    from leia.data.token_texts import TokenTexts
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
-    from leia.manifest import read_manifest
-    from leia.outputs import new_file
-    from leia.storage import open_dataset, training_schema
+    from leia.reports.preview import TokenTexts, page_through, render_blocks
 
     dataset = open_dataset(dataset_dir, training_schema(0), "scripts/build_wikipedia_dataset.py")
     manifest = read_manifest(dataset_dir)
@@ -104,7 +103,7 @@ def main(
     check_dataset(dataset, tokenizer, manifest, dataset_dir)
     explainer = None
     if preprocessed_dataset_dir is not None and wikidata_id_file is not None:
-        from leia.data.links import LinkExplainer
+        from leia.reports.links import LinkExplainer
 
         explainer = LinkExplainer.open(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
@@ -113,7 +112,7 @@ def main(
     samples = num_samples or SAMPLES
     blocks = render_blocks((block["input_ids"].tolist() for block in stream), TokenTexts(tokenizer), tag_ids)
     if html_file is not None:
-        from leia.data.preview_page import page_data, write_page
+        from leia.reports.preview_page import page_data, write_page
 
         name = Path(dataset_dir).resolve().name
         pivot_language = (manifest or {}).get("options", {}).get("pivot_language", "en")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole pipeline on the sample wiki of tests/data, in an environment that it sets up itself.
+# The whole pipeline on the sample wiki of tests/sample, in an environment that it sets up itself.
 #
 #   bash scripts/quickstart.sh          under 5 minutes after installation on 2 cores
 #
@@ -18,7 +18,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/set_up.sh"
 source scripts/show_command.sh
 export HF_HUB_OFFLINE=1     # nothing is downloaded: the tokenizer and the model are made on the spot
 
-sample=tests/data
+sample=tests/sample
 work=work/quickstart
 languages=(es ja)
 mkdir -p work
@@ -114,12 +114,12 @@ run python scripts/make_training_report.py --run_dir "$work/models/es_none" --ru
 
 step "12. Evaluation: the base model, and each fine-tuned model in its language"
 run env MODEL_NAME_OR_PATH="$work/tiny-model" TASKS=xcodah_es,xcsqa_es,xcodah_ja,xcsqa_ja NUM_FEWSHOT_SAMPLES=0,4,0,4 \
-    RESULTS_DIR="$work/results/base" XCSR_DIR=tests/data/xcsr NUM_PROCESSES=1 ./evaluate.sh
+    RESULTS_DIR="$work/results/base" XCSR_DIR=tests/sample/xcsr NUM_PROCESSES=1 ./evaluate.sh
 for language in "${languages[@]}"; do
     for strategy in none right; do
         name="${language}_$strategy"
         run env MODEL_NAME_OR_PATH="$work/models/$name" TASKS="xcodah_$language,xcsqa_$language" NUM_FEWSHOT_SAMPLES=0,4 \
-            RESULTS_DIR="$work/results/$name" XCSR_DIR=tests/data/xcsr NUM_PROCESSES=1 ./evaluate.sh
+            RESULTS_DIR="$work/results/$name" XCSR_DIR=tests/sample/xcsr NUM_PROCESSES=1 ./evaluate.sh
     done
 done
 

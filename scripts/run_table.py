@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from leia.console import EXISTING_FILE, command
+from leia.base.cli import EXISTING_FILE, command
 
 
 @command
@@ -26,8 +26,8 @@ from leia.console import EXISTING_FILE, command
 def main(
     table: str, models_dir: str, results_dir: str, dataset_dir: str, tokens_per_second: int | None, run: bool
 ) -> None:
-    from leia.evaluation.plan import Folders, check_datasets, missing_steps
-    from leia.evaluation.tables import load_table
+    from leia.tables.plan import Folders, check_datasets, missing_steps
+    from leia.tables.table import load_table
 
     steps = missing_steps(load_table(Path(table)), Folders(Path(models_dir), Path(results_dir), dataset_dir))
     if run:

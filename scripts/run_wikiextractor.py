@@ -10,8 +10,8 @@ so that OUT is whole or not there.
 
 import click
 
-from leia.console import EXISTING_FILE, OUTPUT_FOLDER, command
-from leia.parallel import available_cores
+from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command
+from leia.base.pool import available_cores
 
 
 @command
@@ -26,7 +26,7 @@ from leia.parallel import available_cores
 )
 @click.option("--allow_truncated", is_flag=True, help="Use what stands before the break of a dump that broke off.")
 def main(dump_file: str, output_dir: str, processes: int, allow_truncated: bool) -> None:
-    from leia.corpus.extraction import extract_articles
+    from leia.corpus.wikiextractor import extract_articles
 
     tally = extract_articles(dump_file, output_dir, processes, allow_truncated)
     click.echo(f"{tally}\nwritten: {output_dir}")

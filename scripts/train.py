@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from leia.console import EXISTING_FILE, command, option
+from leia.base.cli import EXISTING_FILE, command, option
 from leia.training.arguments import Experiment, parse
 
 PAPER = Path(__file__).parents[1] / "configs" / "train" / "llama2_7b.yaml"
@@ -43,7 +43,7 @@ def experiment_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TrainingArguments]...")
 def main(config: str, more: tuple[str, ...], **options: Any) -> None:
     experiment, args = parse(config, options, more)
-    from leia.parallel import end_process
+    from leia.base.pool import end_process
     from leia.training.run import train
 
     if not train(experiment, args, shlex.join(["python", *sys.argv])):

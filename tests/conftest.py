@@ -1,5 +1,5 @@
 """What tests share: `run_script`, a call of a script as users make it, and `sample_corpus`, the sample wiki of
-tests/data after every step from the dump to the training dataset.
+tests/sample after every step from the dump to the training dataset.
 
 The corpus is built once a session by the scripts themselves, in a folder whose name breaks careless scripts. Tests read
 it and write nothing into it.
@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest first, so that the two processes of run_tests.sh end together."""
-    items.sort(key=lambda item: not item.path.name.startswith(("test_training_", "test_evaluation_", "test_scripts_")))
+    items.sort(key=lambda item: item.path.parent.name not in ("training", "evaluation", "scripts"))
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +172,7 @@ def _paths(root: Path) -> SampleCorpus:
 
 def _build(corpus: SampleCorpus) -> None:
     corpus.wikidata_dump.parent.mkdir()
-    sample = ROOT / "tests/data"
+    sample = ROOT / "tests/sample"
     corpus.wikidata_dump.write_bytes(bz2.compress((sample / "wikidata-sample.json").read_bytes()))
     options = ["--output_dir", corpus.ids_dir, "--languages", ",".join(["en", *LANGUAGES])]
     _run_script("extract_wikidata_ids.py", "--dump_file", corpus.wikidata_dump, *options)

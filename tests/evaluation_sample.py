@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).parents[1]
-XCSR = ROOT / "tests/data/xcsr"
+XCSR = ROOT / "tests/sample/xcsr"
 TASKS = ROOT / "leia/tasks"
 
 

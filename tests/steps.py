@@ -47,7 +47,7 @@ class Material:
 def make_more(material: Material) -> None:
     """Write into the folder of the sample corpus what the later steps read."""
     root = material.root
-    sql = (ROOT / "tests/data/wikidatawiki-sample-wb_items_per_site.sql").read_bytes()
+    sql = (ROOT / "tests/sample/wikidatawiki-sample-wb_items_per_site.sql").read_bytes()
     (root / "wikidatawiki-wb_items_per_site.sql.gz").write_bytes(gzip.compress(sql, mtime=0))
     ids = [f"item {number}" for number in range(40)]
     for name, share in (("base", 3), ("ja_none", 4), ("ja_right", 2)):

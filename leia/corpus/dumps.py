@@ -1,20 +1,23 @@
 """Reads a dump of any size as blocks of whole pages or lines: bzip2 (multistream or not), gzip or plain.
 
 bzip2 is decompressed on all cores by rapidgzip, which checks each block's checksum before it hands the block out. A
-file that breaks off or is corrupt gives every byte before the break, then `BrokenDump` says where that was.
+file that breaks off or is corrupt gives every byte before the break, then `BrokenDump` says where that was. A file of
+another kind is refused, and the error says what it is.
+
+The pages of a Wikipedia dump (https://www.mediawiki.org/wiki/Help:Export) come as text of whole `<page>` elements.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from leia.console import progress
-from leia.corpus.file_kinds import refusal
-from leia.errors import InputError
-from leia.manifest import Tally
-from leia.parallel import available_cores
+from leia.base.cli import progress
+from leia.base.errors import InputError
+from leia.base.pool import available_cores
+from leia.base.step import Tally
 
 _CHUNK_BYTES = 1 << 22
 
@@ -144,3 +147,63 @@ def _position(stream: IO[bytes]) -> int:
         return stream.tell_compressed() // 8  # rapidgzip counts bits
     except IndexError:  # not one block has been decompressed
         return 0
+
+
+_KINDS = (
+    (rb"(?i)\s*<(?:!doctype )?html", "a web page, as a download that failed leaves"),
+    (rb"7z\xbc\xaf|\xfd7zXZ|PK\x03\x04|\x28\xb5\x2f\xfd", "compressed by 7z, xz, zip or zstd"),
+    (rb"<doc id=", "text that run_wikiextractor.py makes"),
+    (rb"(?s)\s*(?:<\?xml.{,100}?\?>\s*)?<mediawiki", "a Wikipedia's dump of pages"),
+    (rb"(?s).{,10000}CREATE TABLE `wb_items_per_site`", "the table wb_items_per_site of Wikidata"),
+    (rb"(?s).{,10000}CREATE TABLE `", "another SQL table"),
+    (rb"\s*\[", "JSON, as Wikidata's dump is"),
+    (rb"\s*\{", "JSON of another kind"),
+    (rb"[^\0-\x1f]+\tQ[1-9][0-9]*\n", "an id file that extract_wikidata_ids.py makes"),
+    (rb"[^\0-\x1f]+\t[^\0-\x1f]+\n", "a redirect file that extract_wikipedia_redirects.py makes"),
+)
+
+
+def refusal(path: Path | str, start: bytes, expected: str) -> InputError:
+    """The error for a file that begins with `start` and is not the `expected`."""
+    kind = next((kind for pattern, kind in _KINDS if re.match(pattern, start)), "something else")
+    return InputError(f"{path}: is {kind}; expected {expected}")
+
+
+EXPECTED_PAGES_DUMP = "a Wikipedia dump like jawiki-20230701-pages-articles-multistream.xml.bz2"
+
+PAGE_END = b"</page>"
+DUMP_END = b"</mediawiki>"
+
+_TITLE = re.compile(rb"<title>([^<]*)</title>")
+
+
+def read_pages(path: Path, allow_truncated: bool, tally: Tally) -> Iterator[bytes]:
+    """Yield blocks that end with `PAGE_END`, the first of which begins with the head of the dump.
+
+    Raises `InputError` for a file that is no dump or breaks off; with `allow_truncated` the pages before the break are
+    yielded, and `tally` says that there was one.
+    """
+    pages, last_title, block = 0, "", b""
+    try:
+        for block in read_blocks(path, PAGE_END, is_wikipedia_dump, EXPECTED_PAGES_DUMP):
+            if not block.endswith(PAGE_END):  # what stands behind the last page, or a page that broke off
+                continue
+            pages += block.count(PAGE_END)
+            if titles := _TITLE.findall(block, block.rfind(b"<page>")):
+                last_title = unescape(titles[0].decode("utf-8", "replace"))
+            yield block
+        if DUMP_END not in block:
+            raise BrokenDump(f"{path}: ends without </mediawiki>, as a download that broke off does")
+    except BrokenDump as error:
+        last_used = f"the last of its {pages:,} complete pages is {last_title!r}" if pages else "no page is complete"
+        accept_break(error, path, allow_truncated, tally, last_used)
+
+
+def is_wikipedia_dump(start: bytes) -> bool:
+    """Whether these are the first bytes of a dump of pages."""
+    return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<mediawiki", b"<?xml")) and b"<mediawiki" in start
+
+
+def unescape(text: str) -> str:
+    """The characters of a title that MediaWiki's exporter writes as references."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")

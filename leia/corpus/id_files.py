@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
+from leia.base.errors import InputError
+from leia.base.step import Tally, kept_by_step
 from leia.corpus.titles import normalize_title, site_of_language
 from leia.corpus.wikidata import Sitelinks
-from leia.errors import InputError
-from leia.manifest import Tally, kept_by_step
 
 MADE_BY = "scripts/extract_wikidata_ids.py"
 REDIRECTS_MADE_BY = "scripts/extract_wikipedia_redirects.py"

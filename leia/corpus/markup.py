@@ -1,7 +1,7 @@
 """HTML of any kind to plain text and links, in time that grows with its length, whatever it holds.
 
 The meaning of markup is what BeautifulSoup makes of it with the html.parser of Python 3.11.7, as in the published
-implementation (`leia.benchmarks.beautifulsoup`, which the tests compare with): what is never finished is text, an
+implementation (`benchmarks.beautifulsoup`, which the tests compare with): what is never finished is text, an
 element ends with its end tag or with that of an outer one, white space between tags is one line break or one space.
 html.parser itself is not used. It looks for the end of unfinished tags and comments again and again, and what it makes
 of them differs between patch versions of Python: the newer ones drop all that follows.

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from leia.base.errors import InputError
+from leia.base.step import Tally
+from leia.corpus.dumps import PAGE_END, read_pages, unescape
 from leia.corpus.id_files import REDIRECTS_MADE_BY, read_pairs
-from leia.corpus.pages import PAGE_END, read_pages, unescape
 from leia.corpus.titles import normalize_title
-from leia.errors import InputError
-from leia.manifest import Tally
 
 # The layout that MediaWiki writes, with no character reference but the four that its exporter uses.
 _PLAIN_TEXT = rb'((?:[^<>"&\n\r\t]|&(?:amp|lt|gt|quot);)*)'

@@ -7,7 +7,7 @@ site code in Wikidata do not always spell its language alike.
 import html
 import re
 
-from leia.errors import InputError
+from leia.base.errors import InputError
 
 SECTION_LINK = "section link (#)"
 EXTERNAL_LINK = "external link"

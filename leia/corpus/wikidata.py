@@ -1,8 +1,14 @@
-"""Sitelinks in Wikidata's JSON dump: which item is which page of which Wikipedia.
+"""Sitelinks in Wikidata's dumps: which item is which page of which Wikipedia.
 
-The dump (`wikidata-<date>-all.json.bz2`) is one JSON array, an entity a line:
+The JSON dump (`wikidata-<date>-all.json.bz2`) is one JSON array, an entity a line:
 https://doc.wikimedia.org/Wikibase/master/php/docs_topics_json.html. Every line is parsed whole by simdjson, which takes
 less time than the decompression; what simdjson refuses and Python's `json` accepts (a lone surrogate, say) goes there.
+
+The SQL table `wb_items_per_site` is the short cut, about 2 GB to download instead of over 100. Its dump
+(`wikidatawiki-<date>-wb_items_per_site.sql.gz`, by mysqldump) has INSERT statements of rows
+`(row id, item id, 'site', 'title')`, thousands on a line or one a line. The bytes `,'jawiki','` can only be a whole
+value: inside a string a quote is escaped, so a quote behind a comma opens a string or closes one, and `jawiki` follows
+no closing quote. So the rows of a site are found without reading the others.
 """
 
 import json
@@ -13,11 +19,11 @@ from typing import Any
 
 import simdjson
 
+from leia.base.errors import InputError
+from leia.base.step import Tally
 from leia.corpus.dumps import BrokenDump, accept_break, read_blocks
-from leia.errors import InputError
-from leia.manifest import Tally
 
-EXPECTED_DUMP = (
+EXPECTED_WIKIDATA_DUMP = (
     "a Wikidata JSON dump like wikidata-20230703-all.json.bz2 or its table like "
     "wikidatawiki-20230701-wb_items_per_site.sql.gz"
 )
@@ -43,7 +49,7 @@ def read_json_sitelinks(
     parser = simdjson.Parser()
     number, last_id, broken_lines, closed = 0, b"", 0, False
     try:
-        for block in read_blocks(path, b"\n", is_json_dump, EXPECTED_DUMP):
+        for block in read_blocks(path, b"\n", is_json_dump, EXPECTED_WIKIDATA_DUMP):
             found: Sitelinks = {site: [] for site in sites}
             for line in block.splitlines():
                 number += 1
@@ -123,3 +129,57 @@ def _titles_of(entity: Any, sites: Collection[str]) -> tuple[bytes, Titles, str]
 def is_json_dump(start: bytes) -> bool:
     """Whether these are the first bytes of a JSON array."""
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[")
+
+
+_LAST_LINE = b"-- Dump completed"
+_ESCAPE = re.compile(rb"\\(.)|''", re.DOTALL)
+_CONTROL_ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a"}
+
+
+def read_sql_sitelinks(
+    path: str | Path, sites: Collection[str], tally: Tally, allow_truncated: bool = False
+) -> Iterator[Sitelinks]:
+    """Yield the rows of `sites`, block by block, in the order of the table; the set is that of the JSON dump.
+
+    `tally` counts them.
+    Raises `InputError` for a file that is no such dump, for a row of these sites in another layout, and for a dump that
+    breaks off unless `allow_truncated`.
+    """
+    path = Path(path)
+    values = [b"'%b'" % site.encode() for site in sites]
+    names = b"|".join(re.escape(site.encode()) for site in sites)
+    site_value = re.compile(rb",\s*'(?:" + names + rb")'\s*,\s*'")
+    title = rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'"
+    row = re.compile(rb"\(\s*\d+\s*,\s*(\d+)\s*,\s*'(" + names + rb")'\s*,\s*" + title + rb"\s*\)", re.DOTALL)
+    usual_row = re.compile(rb"\(\d+,(\d+),'(" + names + rb")'," + title + rb"\)", re.DOTALL)
+    completed = False
+    try:
+        for block in read_blocks(path, b"\n", is_table_dump, EXPECTED_WIKIDATA_DUMP):
+            rows = usual_row.findall(block)
+            if len(rows) != sum(map(block.count, values)):  # spaces between the values, or a page with a site's name
+                rows = row.findall(block)
+                # A block without its line break ends where the download broke off, and its last row may be cut.
+                if block.endswith(b"\n") and len(rows) != len(site_value.findall(block)):
+                    raise InputError(f"{path}: holds rows in an unknown layout; expected {EXPECTED_WIKIDATA_DUMP}")
+            found: Sitelinks = {site: [] for site in sites}
+            lists = {site.encode(): of_site for site, of_site in found.items()}
+            for item, site, title in rows:
+                if b"\\" in title or b"''" in title:
+                    title = _unescape(title)
+                lists[site].append(title + b"\tQ" + item)
+            tally.kept += len(rows)
+            yield found
+            completed = completed or block.startswith(_LAST_LINE) or b"\n" + _LAST_LINE in block
+        if not completed:
+            raise BrokenDump(f"{path}: ends without '-- Dump completed', as a download that broke off does")
+    except BrokenDump as error:
+        accept_break(error, path, allow_truncated, tally)
+
+
+def _unescape(value: bytes) -> bytes:
+    return _ESCAPE.sub(lambda match: _CONTROL_ESCAPES.get(match[1], match[1]) if match[1] else b"'", value)
+
+
+def is_table_dump(start: bytes) -> bool:
+    """Whether these are the first bytes of the table's dump."""
+    return b"wb_items_per_site" in start

@@ -16,8 +16,8 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from leia.base.errors import InputError
 from leia.data.tokenizers import count_ids
-from leia.errors import InputError
 
 NO_TOKEN = -1
 

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leia.console import progress
+from leia.base.cli import progress
+from leia.base.datasets import integer_array, training_schema
+from leia.base.pool import map_in_order
+from leia.base.step import Tally
 from leia.data.alignment import NO_TOKEN, Aligner
 from leia.data.names import NO_PIVOT_TITLE, NO_QID, PivotTitles
 from leia.data.tokenizers import count_ids
-from leia.manifest import Tally
-from leia.parallel import map_in_order
-from leia.storage import integer_array, training_schema
 
 if TYPE_CHECKING:
     from datasets import Dataset

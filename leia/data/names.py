@@ -8,8 +8,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from leia.base.step import Tally
 from leia.corpus.id_files import read_titles
-from leia.manifest import Tally
 
 EXCLUDED_NAMESPACES = (
     "Wikipedia",

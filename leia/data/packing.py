@@ -17,9 +17,9 @@ import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
-from leia.data.articles import EncodedArticles
+from leia.base.datasets import EncodedArticles
+from leia.base.errors import InputError
 from leia.data.insertion import check_strategy, insert_entity_names
-from leia.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,4 +1,6 @@
-"""The two tags around an inserted name, and what identifies the tokenizer that a dataset was made with."""
+"""The tokenizer of a model (is there such a model?), the two tags around an inserted name, and what identifies the
+tokenizer that a dataset was made with.
+"""
 
 import hashlib
 import json
@@ -6,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from leia.data.articles import EncodedArticles
-from leia.data.model_names import check_model_name
-from leia.errors import InputError
+from leia.base.datasets import EncodedArticles
+from leia.base.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+import os
+from pathlib import Path
 
 ENTITY_NAME_START_TOKEN = "<translate>"
 ENTITY_NAME_END_TOKEN = "</translate>"
@@ -88,3 +92,36 @@ def check_dataset(
             f"{dataset_dir}: holds the ids {least} to {greatest}, the model's tokenizer has "
             f"{identity['vocabulary_size']} tokens; make the dataset with this model by build_wikipedia_dataset.py"
         )
+
+
+_SECONDS_TO_WAIT = 10
+
+
+def check_model_name(name: str) -> None:
+    """Raise `InputError` when `name` is neither a folder nor a model that the hub, or the cache of its models, has."""
+    if Path(name).is_dir():
+        return
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
+        raise InputError(f"{name}: there is no such folder; expected a model folder or a name on the hub (owner/model)")
+    from huggingface_hub import HfApi, is_offline_mode, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+        if not is_offline_mode():
+            HfApi().model_info(name, timeout=_SECONDS_TO_WAIT)
+            return
+    except HFValidationError as error:
+        raise InputError(f"{name}: there is no such folder, and on the hub no model can have this name") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"{name}: there is no such folder, and the hub has no such model (or shows it only after `hf auth login`)"
+        ) from error
+    except HfHubHTTPError:
+        return  # the hub is there; what it says to a request for a file says more
+    except Exception as error:  # of the HTTP client, which is another one in each version of huggingface_hub
+        raise InputError(
+            f"{name}: there is no such folder, and the hub cannot be reached ({error}); mend the name or the network"
+        ) from error
+    raise InputError(f"{name}: there is no such folder, and no such model in the cache (HF_HUB_OFFLINE is set)")

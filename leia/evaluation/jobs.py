@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
-from leia.errors import InputError
+from leia.base.errors import InputError
 from leia.evaluation.results import identify_data
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from leia.errors import InputError
-from leia.manifest import MANIFEST_NAME, identify
-from leia.outputs import new_file
+from leia.base.errors import InputError
+from leia.base.outputs import new_file
+from leia.base.step import MANIFEST_NAME, identify
 
 MODEL_FILES = (
     "config.json",

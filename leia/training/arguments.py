@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
+from leia.base.errors import InputError
 from leia.data.insertion import STRATEGIES
-from leia.errors import InputError
-from leia.machine import without_compiler, without_gpu, without_outdated_calls
+from leia.training.launch import without_compiler, without_gpu, without_outdated_calls
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

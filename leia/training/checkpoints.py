@@ -19,7 +19,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from leia.errors import InputError
+from leia.base.errors import InputError
 
 PARTIAL = ".partial"
 RUN_FILE = "run.json"

@@ -12,9 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available
 
-from leia.data.model_names import check_model_name
-from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, count_ids
-from leia.errors import InputError
+from leia.base.errors import InputError
+from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
 
 
 def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = False) -> None:

@@ -16,16 +16,15 @@ from transformers import TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
 
+from leia.base.datasets import open_dataset, training_schema
+from leia.base.errors import InputError
+from leia.base.outputs import errors_named, held
+from leia.base.step import read_manifest
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.tokenizers import check_dataset, load_tokenizer
-from leia.errors import InputError
-from leia.manifest import read_manifest
-from leia.outputs import errors_named, held
-from leia.storage import open_dataset, training_schema
 from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
-from leia.training.card import model_card
-from leia.training.finish import finish
+from leia.training.finish import finish, model_card
 from leia.training.metrics import peak_flops
 from leia.training.model import (
     add_lora,

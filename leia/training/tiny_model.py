@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from leia.machine import without_gpu
-from leia.outputs import new_folder
+from leia.base.outputs import new_folder
+from leia.training.launch import without_gpu
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
 MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors*", "tokenizer*.json", "*.jinja")

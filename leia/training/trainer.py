@@ -17,9 +17,9 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
+from leia.base.errors import InputError
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.collator import entity_name_mask
-from leia.errors import InputError
 from leia.training import checkpoints
 from leia.training.metrics import Console, StepSums, flops_per_token, peak_memory, token_losses
 

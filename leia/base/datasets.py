@@ -1,0 +1,216 @@
+"""Datasets on disk in the format of `datasets` `save_to_disk`: their schemas, written from a stream of record batches,
+opened with errors that name the step which makes the missing folder, read as numpy views.
+
+`import datasets` takes a second; only what reads a dataset pays for it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from leia.base.errors import InputError
+from leia.base.outputs import new_folder
+from leia.base.step import CACHE_FILES, MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES, MANIFEST_NAME)
+
+PREPROCESSED_SCHEMA = pa.schema(
+    {
+        "title": pa.string(),
+        "language": pa.string(),
+        "text": pa.string(),
+        "anchors": pa.list_(
+            pa.struct({"start": pa.int64(), "end": pa.int64(), "title": pa.string(), "wikidata_id": pa.string()})
+        ),
+    }
+)
+"""One row an article. An anchor's `start` and `end` are characters, end exclusive; its `wikidata_id` may be null."""
+
+
+def training_schema(vocabulary_size: int) -> pa.Schema:
+    """One row an article; positions are tokens, end exclusive. Ids are as narrow as the vocabulary allows."""
+    id_type = pa.int16() if vocabulary_size <= 1 << 15 else pa.int32()
+    return pa.schema(
+        {
+            "title": pa.string(),
+            "input_ids": pa.list_(id_type),
+            "entity_start_positions": pa.list_(pa.int32()),
+            "entity_end_positions": pa.list_(pa.int32()),
+            "alternative_entity_input_ids": pa.list_(pa.list_(id_type)),
+        }
+    )
+
+
+def integer_array(values: Sequence[int] | np.ndarray, kind: pa.DataType) -> pa.Array:
+    """An Arrow array without nulls. (`pa.array` imports pandas, in every worker, which takes longer than a file.)"""
+    numbers = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def string_array(values: Sequence[bytes | None]) -> pa.Array:
+    """An Arrow array of strings from their UTF-8 bytes, null for None."""
+    encoded = [value or b"" for value in values]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    present = [value is not None for value in values]
+    validity = None if all(present) else pa.py_buffer(np.packbits(present, bitorder="little"))
+    buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+@contextmanager
+def new_dataset(path: str | Path, schema: pa.Schema) -> Iterator[Path]:
+    """A folder for a dataset of `schema` and its manifest: whole under its final name at the end, or not there.
+
+    Raises `InputError` where `path` holds a dataset with other columns: another step's, perhaps the input of this one.
+    """
+    try:
+        columns = json.loads((Path(path) / "dataset_info.json").read_text(encoding="utf-8"))["features"]
+    except (OSError, ValueError, KeyError, TypeError):  # no dataset, or a damaged one
+        columns = schema.names
+    if set(columns) != set(schema.names):
+        raise InputError(f"{path}: holds the dataset of another step ({', '.join(columns)}); name another folder")
+    with new_folder(path, replaceable=DATASET_FILES) as folder:
+        yield folder
+
+
+def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Stream `batches` into `folder` in the format of `save_to_disk`.
+
+    The features are written as `datasets` 2 to 5 all read them (5 itself writes what 2 and 3 do not know), and the
+    fingerprint is the hash of the rows, so that the same rows give the same files.
+    """
+    data = folder / "data-00000-of-00001.arrow"
+    with pa.OSFile(str(data), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    fingerprint = xxhash.xxh3_64()  # `datasets` takes its fingerprints from this family
+    with pa.memory_map(str(data)) as written:
+        while chunk := written.read_buffer(1 << 24):
+            fingerprint.update(chunk)
+    state = {
+        "_data_files": [{"filename": data.name}],
+        "_fingerprint": fingerprint.hexdigest(),
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    info = {"features": {field.name: _feature(field.type) for field in schema}}
+    for name, content in (("state.json", state), ("dataset_info.json", info)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _feature(kind: pa.DataType) -> Any:
+    if pa.types.is_list(kind):
+        inner = _feature(kind.value_type)
+        return [inner] if pa.types.is_struct(kind.value_type) else {"feature": inner, "_type": "Sequence"}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def open_dataset(path: str | Path, schema: pa.Schema, made_by: str) -> "Dataset":
+    """Open the dataset folder `path` for reading; its columns must have the names of `schema`.
+
+    Raises `InputError` when there is no dataset, an empty one or another step's; the message names `made_by`, the
+    script to run.
+    """
+    from datasets import load_from_disk
+
+    path = Path(path)
+    empty = f"{path}: holds no article; {made_by} says what it dropped and why"
+    if not (path / "state.json").is_file():
+        raise InputError(f"{path}: is no dataset folder (it has no state.json); {made_by} makes one")
+    try:
+        dataset = load_from_disk(str(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be opened as a dataset ({error}); make it again with {made_by}") from error
+    except IndexError as error:  # `datasets` saves no rows as no file, and then misses it
+        raise InputError(empty) from error
+    missing = [name for name in schema.names if name not in getattr(dataset, "column_names", ())]
+    if missing:
+        raise InputError(f"{path}: lacks the columns {', '.join(missing)}; expected a dataset that {made_by} makes")
+    if not len(dataset):
+        raise InputError(empty)
+    return dataset
+
+
+COLUMN_DEPTHS = {
+    "input_ids": 1,
+    "entity_start_positions": 1,
+    "entity_end_positions": 1,
+    "alternative_entity_input_ids": 2,
+}
+"""The columns read, and how deep each one's lists are nested."""
+
+
+class EncodedArticle(NamedTuple):
+    """One row. Positions are tokens of `input_ids`, end exclusive; `names[k]` are the token ids of entity k's name."""
+
+    input_ids: np.ndarray
+    start_positions: list[int]
+    end_positions: list[int]
+    names: list[np.ndarray]
+
+
+class EncodedArticles:
+    """The articles of a dataset with the columns of `leia.base.datasets.training_schema`, by row, `len()` of them."""
+
+    def __init__(self, dataset: "Dataset") -> None:
+        batches = dataset.data.table.select(COLUMN_DEPTHS).to_batches()
+        self._batches = [list(map(_views, batch.columns, COLUMN_DEPTHS.values())) for batch in batches]
+        self._first_rows = list(accumulate((batch.num_rows for batch in batches), initial=0))
+        # A dataset that was selected from or shuffled keeps its rows and adds this list of row numbers.
+        self._rows = None if dataset._indices is None else dataset._indices.column(0).to_numpy()
+
+    def __len__(self) -> int:
+        return self._first_rows[-1] if self._rows is None else len(self._rows)
+
+    def __getitem__(self, index: int) -> EncodedArticle:
+        row = int(index if self._rows is None else self._rows[index])
+        batch = bisect_right(self._first_rows, row) - 1
+        row -= self._first_rows[batch]
+        (ids_at, ids), (starts_at, starts), (ends_at, ends), (names_at, (name_at, name_ids)) = self._batches[batch]
+        bounds = name_at[names_at[row] : names_at[row + 1] + 1].tolist()
+        return EncodedArticle(
+            ids[ids_at[row] : ids_at[row + 1]],
+            starts[starts_at[row] : starts_at[row + 1]].tolist(),
+            ends[ends_at[row] : ends_at[row + 1]].tolist(),
+            [name_ids[bounds[k] : bounds[k + 1]] for k in range(len(bounds) - 1)],
+        )
+
+    def id_range(self) -> tuple[int, int]:
+        """The least and the greatest token id of texts and names; of an empty dataset 0 and -1."""
+        texts_and_names = (ids for (_, texts), _, _, (_, (_, names)) in self._batches for ids in (texts, names))
+        ranges = [(int(ids.min()), int(ids.max())) for ids in texts_and_names if len(ids)] or [(0, -1)]
+        return min(least for least, _ in ranges), max(greatest for _, greatest in ranges)
+
+    def has_tokens(self) -> bool:
+        """Whether any article holds a token."""
+        return any(len(self[index].input_ids) for index in range(len(self)))
+
+
+def _views(column: pa.Array, depth: int) -> tuple:
+    """The offsets and the values of a list array; the values of lists in lists are again such a pair."""
+    offsets, values = column.offsets.to_numpy(), column.values
+    if depth == 2:
+        lists_of_nothing = pa.types.is_null(values.type)
+        return offsets, _views(values.cast(pa.list_(pa.int64())) if lists_of_nothing else values, depth=1)
+    return offsets, np.empty(0, dtype=np.int64) if pa.types.is_null(values.type) else values.to_numpy()

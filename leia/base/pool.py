@@ -1,0 +1,116 @@
+"""Work on a list of items in several processes, results in the order of the items.
+
+Processes are forked, so that what `function` holds (a table of a million titles, a tokenizer) is shared and not copied.
+Worker w takes the items w, w + workers, w + 2 * workers ...; its pipe holds it back until its result is asked for, so
+that memory stays bounded and nothing depends on the number of workers.
+"""
+
+import atexit
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+from leia.base.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use (a cluster may give it fewer than the machine has)."""
+    return len(os.sched_getaffinity(0))
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Yield `(item, function(item))` for each item, in order, worked on by `workers` forked processes.
+
+    An `InputError` or `OSError` of a worker is raised here.
+    """
+    workers = min(workers, len(items))
+    if workers <= 1:
+        yield from ((item, function(item)) for item in items)
+        return
+    context = multiprocessing.get_context("fork")
+    gc.freeze()  # the collector of a worker would go through all that is shared, and so copy it
+    processes, connections = [], []
+    try:
+        for worker in range(workers):
+            receiving, sending = context.Pipe(duplex=False)
+            arguments = function, items[worker::workers], sending, os.getpid()
+            process = context.Process(target=_work, args=arguments, daemon=True)
+            process.start()
+            sending.close()
+            processes.append(process)
+            connections.append(receiving)
+        for number, item in enumerate(items):
+            try:
+                error, result = connections[number % workers].recv()
+            except EOFError:
+                process = processes[number % workers]
+                process.join()
+                if process.exitcode > 0:  # an error of ours: the worker has printed its traceback
+                    raise RuntimeError(f"a worker process failed while it worked on {item}") from None
+                raise InputError(
+                    f"a worker process was killed while it worked on {item}; "
+                    "if that was for lack of memory, take a smaller --num_workers"
+                ) from None
+            if error is not None:
+                raise error
+            yield item, result
+    finally:
+        gc.unfreeze()
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def die_with_parent(parent: int) -> None:
+    """Called in a child: let the system kill it when `parent`, which forked it, ends in whatever way.
+
+    Otherwise a child of a killed process waits forever, and holds the locks of its parent's outputs.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_process(code: int = 0) -> None:
+    """The last call of a script that `accelerate launch` starts in several processes: ends with exit code `code`.
+
+    Threads of gloo, torch's way to talk between CPU processes, outlive the process group and abort one interpreter in
+    some twenty while it is taken down, when all work is done. So what is registered for the end is run, and no more.
+    """
+    from torch import distributed
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes too late
+    if distributed.is_initialized():
+        has_gloo = "gloo" in distributed.get_backend()  # FSDP's is "cuda:nccl,cpu:gloo"
+        distributed.destroy_process_group()
+        if has_gloo:
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    sys.exit(code)
+
+
+def _work(function: Callable[[Item], Result], items: Sequence[Item], connection: Connection, parent: int) -> None:
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for item in items:
+        try:
+            connection.send((None, function(item)))
+        except (InputError, OSError) as error:
+            connection.send((error, None))
+            return

@@ -1,0 +1,230 @@
+"""Figures: the gains of a filled table over its baseline, and the losses, learning rate and speed of training runs.
+
+The log of a run is `trainer_state.json`: of a finished run the one in its folder, of a run still going on that of its
+newest checkpoint. A continued run has one log of all its steps.
+"""
+
+import math
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, NamedTuple
+
+from leia.tables.rendering import Cells, fewer_items
+from leia.tables.table import Part, Row, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from leia.base.errors import InputError
+from leia.training.checkpoints import newest_checkpoint, read_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Point(NamedTuple):
+    """A gain and the ends of its 95% interval, which are the gain itself where none is known."""
+
+    column: str
+    gain: float
+    low: float
+    high: float
+
+
+def draw_gains(table: Table, cells: Cells, path: Path, image_format: str, note: str = "") -> None:
+    """Draw the rows below the baseline to `path`, in the `image_format` png or svg.
+
+    Measured gains have the interval of the paired bootstrap over items. The authors' have that of the difference of
+    two means over seeds, taken as independent.
+    """
+    from matplotlib.figure import Figure
+
+    names = [row.name for row in table.rows]
+    rows = table.rows[names.index(table.baseline) + 1 :]
+    baseline = table.rows[names.index(table.baseline)]
+    width = 2.0 + max(len(part.column_names) for part in table.parts) * max(0.8, 0.28 * len(rows))
+    figure = Figure(figsize=(max(6.4, width), 1.6 + 2.4 * len(table.parts) + 0.2 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(table.parts), 1, squeeze=False)[:, 0]
+    for panel, part in zip(panels, table.parts, strict=True):
+        _draw_part(panel, part, rows, baseline, cells)
+    handles = {
+        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        remark = "\n".join(wrap(fewer_items(table, cells), 90))
+        place = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 8}
+        figure.legend(handles.values(), handles.keys(), title=remark, title_fontsize=8, **place)
+    title = f"{table.title}\nGain over: {baseline.label} (bars: 95% intervals)"
+    figure.suptitle(f"{note}\n{title}" if note else title, fontsize=10)
+    save_figure(figure, path, image_format)
+
+
+def _draw_part(panel: "Axes", part: Part, rows: list[Row], baseline: Row, cells: Cells) -> None:
+    names = part.column_names
+    series = []
+    for index, row in enumerate(rows):
+        color = COLOURS[index % len(COLOURS)]
+        series.append((f"{row.label}, measured", color, None, _measured(part, row, cells)))
+        series.append((f"{row.label}, authors", color, "white", _authors(part, row, baseline, cells)))
+    series = [entry for entry in series if entry[-1]]
+    for place, (label, color, fill_color, points) in enumerate(series):
+        offset = 0.8 * ((place + 0.5) / len(series) - 0.5)
+        panel.errorbar(
+            [names.index(point.column) + offset for point in points],
+            [point.gain for point in points],
+            [[point.gain - point.low for point in points], [point.high - point.gain for point in points]],
+            fmt="D" if fill_color else "o",
+            color=color,
+            markerfacecolor=fill_color,
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=label,
+        )
+    panel.axhline(0, color="0.4", linewidth=0.9)
+    panel.set_xticks(range(len(names)), names)
+    panel.set_xlim(-0.6, len(names) - 0.4)
+    panel.grid(axis="y", color="0.9", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.set_title(part.title, fontsize=10, loc="left")
+    panel.set_ylabel("gain in accuracy", fontsize=9)
+
+
+def _measured(part: Part, row: Row, cells: Cells) -> list[Point]:
+    gains = [(column, cells[part.name, row.name, column].gain) for column in part.column_names]
+    return [Point(column, gain.difference, gain.low, gain.high) for column, gain in gains if gain]
+
+
+def _authors(part: Part, row: Row, baseline: Row, cells: Cells) -> list[Point]:
+    points = []
+    for column in part.column_names:
+        ours, theirs = cells[part.name, row.name, column].authors, cells[part.name, baseline.name, column].authors
+        if ours and theirs:
+            gain, width = ours.mean - theirs.mean, math.hypot(ours.half_width or 0.0, theirs.half_width or 0.0)
+            points.append(Point(column, gain, gain - width, gain + width))
+    return points
+
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#444444")
+"""Told apart by colour-blind readers too (after Okabe and Ito, without their yellow, which white paper swallows)."""
+
+IMAGE_FORMATS = ("svg", "png", "pdf")
+
+
+def save_figure(figure: "Figure", path: Path, image_format: str) -> None:
+    """Write `figure` to `path` in one of the `IMAGE_FORMATS`, the same bytes for the same figure."""
+    from matplotlib import rc_context
+
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    with rc_context({"svg.hashsalt": "leia"}):
+        figure.savefig(path, format=image_format, metadata=undated[image_format], dpi=160)
+
+
+LOSSES = {"loss": "loss", "loss_text": "loss on text", "loss_names": "loss on inserted names"}
+PROGRESS = {
+    "learning_rate": "learning rate",
+    "grad_norm": "gradient norm before clipping",
+    "tokens_per_second": "tokens / second, all processes",
+    "mfu": "model FLOPs utilisation",
+}
+_LINE_STYLES = ("-", "--", ":")
+_TICKS: dict[str, Callable[[float, int], str]] = {
+    "learning_rate": lambda value, _: f"{value:.1e}".replace("e-0", "e-") if value else "0",
+    "tokens_per_second": lambda value, _: f"{value:,.0f}",
+    "mfu": lambda value, _: f"{value:.0%}",
+}
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """`entries`: what `leia.training.metrics` logged, in the order of the steps; `steps`: all that the run is to do."""
+
+    name: str
+    entries: list[dict[str, float]]
+    steps: int
+
+    def series(self, key: str) -> tuple[list[float], list[float]]:
+        """Steps and values of one figure, empty where it was not logged."""
+        logged = [(entry["step"], entry[key]) for entry in self.entries if key in entry]
+        return [step for step, _ in logged], [value for _, value in logged]
+
+    def describe(self) -> str:
+        last = self.entries[-1]
+        tokens = f", {last['tokens_seen']:,} tokens" if "tokens_seen" in last else ""
+        return f"{self.name}: step {last['step']:,} of {self.steps:,}{tokens}"
+
+
+def read_log(run_dir: Path) -> RunLog:
+    """The log of a run of train.sh. Raises `InputError` where there is none (yet)."""
+    newest = newest_checkpoint(run_dir)
+    folders = [folder for folder in (run_dir, newest) if folder and (folder / "trainer_state.json").is_file()]
+    if not folders:
+        raise InputError(
+            f"{run_dir}: holds neither trainer_state.json nor a checkpoint; expected the OUTPUT_DIR of a run of "
+            "train.sh that has saved a checkpoint (save_steps)"
+        )
+    path = folders[0] / "trainer_state.json"
+    state: Any = read_json(path)
+    try:
+        entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
+        log = RunLog(run_dir.resolve().name, entries, state["max_steps"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no log of train.py ({error!r})") from error
+    if not log.entries:
+        raise InputError(f"{path}: no step was logged; logging_steps must be at most the {log.steps} steps of the run")
+    return log
+
+
+def draw(runs: Sequence[RunLog]) -> "Figure":
+    """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes."""
+    from matplotlib.figure import Figure
+
+    rows = [[key for key in row if any(run.series(key)[0] for run in runs)] for row in (LOSSES, PROGRESS)]
+    rows = [row for row in rows if row]
+    figure = Figure(figsize=(11, 2.7 * len(rows) + 0.22 * len(runs)), layout="constrained")
+    for keys, part in zip(rows, figure.subfigures(len(rows), 1, squeeze=False)[:, 0], strict=True):
+        panels = part.subplots(1, len(keys), sharey=keys[0] in LOSSES, squeeze=False)[0]
+        for panel, key in zip(panels, keys, strict=True):
+            _draw_panel(panel, key, runs)
+    handles = figure.subfigs[0].axes[0].get_lines()
+    names = [run.describe().replace("$", r"\$") for run in runs]
+    figure.legend(handles, names, loc="outside lower left", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_panel(panel: "Axes", key: str, runs: Sequence[RunLog]) -> None:
+    for number, run in enumerate(runs):
+        steps, values = run.series(key)
+        panel.plot(
+            steps,
+            values,
+            _LINE_STYLES[number // len(COLOURS) % len(_LINE_STYLES)],
+            color=COLOURS[number % len(COLOURS)],
+            linewidth=1.1 + 1.1 * (1 - (number + 1) / len(runs)),  # a line that hides another is the thinner one
+            marker="o" if len(steps) == 1 else None,
+        )
+    panel.set_title((LOSSES | PROGRESS)[key], fontsize=10, loc="left")
+    panel.set_xlabel("step", fontsize=9)
+    if key == "loss":
+        panel.set_ylabel("nats / token", fontsize=9)
+    if key in _TICKS:
+        panel.yaxis.set_major_formatter(_TICKS[key])
+    if key not in LOSSES:
+        panel.set_ylim(bottom=0)
+    panel.set_xlim(0, max(run.entries[-1]["step"] for run in runs) * 1.02)
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.tick_params(labelsize=8)
+    panel.grid(color="0.92", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,124 @@
+"""What became of each link of an article in the build: its entity in the training dataset, or why it gave none."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leia.base.datasets import PREPROCESSED_SCHEMA, EncodedArticle, open_dataset
+from leia.base.errors import InputError
+from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.encoding import BEYOND_MAX_LENGTH, END_NOT_ON_BOUNDARY, START_NOT_ON_BOUNDARY, distinct_qids
+from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX, PivotTitles, read_pivot_titles
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedLink:
+    """A link from the tokens `start` to `end` (end exclusive) to the page `title`. With `reason` None it is an entity
+    and covers these tokens exactly; else they are those that hold a part of it."""
+
+    start: int
+    end: int
+    title: str
+    qid: str | None
+    name: str | None
+    reason: str | None
+
+
+class LinkExplainer:
+    """Explains the articles of a training dataset from the preprocessed one that it was made from, row by row."""
+
+    def __init__(
+        self, preprocessed: "Dataset", aligner: Aligner, titles: PivotTitles, max_length: int | None, folder: str
+    ) -> None:
+        """`max_length` is that of the build; `folder` names the preprocessed dataset in errors."""
+        self._rows = preprocessed
+        self._aligner = aligner
+        self._titles = titles
+        self._max_length = max_length
+        self._folder = folder
+
+    @classmethod
+    def open(
+        cls,
+        preprocessed_dataset_dir: str,
+        wikidata_id_file: str,
+        tokenizer: "PreTrainedTokenizerBase",
+        manifest: Mapping[str, Any] | None,
+    ) -> "LinkExplainer":
+        """For the training dataset with this `manifest`, whose options are those of the build; `tokenizer` without the
+        tags, as the build had it."""
+        options = (manifest or {}).get("options", {})
+        rows = open_dataset(preprocessed_dataset_dir, PREPROCESSED_SCHEMA, "scripts/preprocess_wikipedia.py")
+        titles, _ = read_pivot_titles(
+            wikidata_id_file,
+            distinct_qids(rows),
+            tuple(options.get("excluded_namespaces", EXCLUDED_NAMESPACES)),
+            options.get("list_prefix", LIST_PREFIX),
+        )
+        return cls(rows, Aligner(deepcopy(tokenizer)), titles, options.get("max_length"), preprocessed_dataset_dir)
+
+    @property
+    def language(self) -> str:
+        """The language of the articles."""
+        return self._rows[0]["language"] if len(self._rows) else ""
+
+    def explain(self, row: int, article: EncodedArticle) -> list[ExplainedLink]:
+        """The links of the article, in the order of its text.
+
+        Raises `InputError` when `article` was not made from this row with these names.
+        """
+        if row >= len(self._rows):
+            raise self._mismatch(row)
+        source = self._rows[row]
+        text, anchors = source["text"], source["anchors"]
+        ids = self._aligner.tokenize([text])[0]
+        positions = np.array([anchor["start"] for anchor in anchors] + [anchor["end"] for anchor in anchors], np.int64)
+        first, last = self._aligner.find_tokens(text, ids, positions).reshape(2, -1).tolist()
+        end = len(ids)
+        if self._max_length is not None and len(ids) > self._max_length:
+            end = self._aligner.cut(ids, self._max_length)
+        offsets = self._aligner.offsets(text)[:end]
+        links = [
+            self._explain(anchor, start, stop, end, offsets)
+            for anchor, start, stop in zip(anchors, first, last, strict=True)
+        ]
+        if ids != article.input_ids.tolist() or self._entities(links) != _entities_of(article):
+            raise self._mismatch(row)
+        return links
+
+    def _explain(self, anchor: dict[str, Any], start: int, stop: int, end: int, offsets: np.ndarray) -> ExplainedLink:
+        name, reason = self._titles.name_of(anchor["wikidata_id"])
+        if reason is None:
+            if start == NO_TOKEN:
+                reason = START_NOT_ON_BOUNDARY
+            elif stop == NO_TOKEN:
+                reason = END_NOT_ON_BOUNDARY
+            elif stop > end:
+                reason = BEYOND_MAX_LENGTH
+        if reason is not None:
+            touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
+            start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)
+        return ExplainedLink(start, stop, anchor["title"], anchor["wikidata_id"], name, reason)
+
+    def _entities(self, links: list[ExplainedLink]) -> list[tuple[int, int, list[int]]]:
+        kept = [link for link in links if link.reason is None]
+        names = self._aligner.tokenize_names([link.name or "" for link in kept])
+        return [(link.start, link.end, ids) for link, ids in zip(kept, names, strict=True)]
+
+    def _mismatch(self, row: int) -> InputError:
+        return InputError(
+            f"{self._folder}: its article {row} is not what the training dataset was made from; give the folder and "
+            "the id file that build_wikipedia_dataset.py was given"
+        )
+
+
+def _entities_of(article: EncodedArticle) -> list[tuple[int, int, list[int]]]:
+    names = [ids.tolist() for ids in article.names]
+    return list(zip(article.start_positions, article.end_positions, names, strict=True))

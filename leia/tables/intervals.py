@@ -1,0 +1,89 @@
+"""How sure a number is: the t interval over training seeds, the paper's criterion, the paired bootstrap over items."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leia.base.errors import InputError
+from leia.evaluation.results import TaskResult
+
+BOOTSTRAP_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and the half width of its 95% interval, None where it is not known (one seed)."""
+
+    mean: float
+    half_width: float | None = None
+
+    @property
+    def low(self) -> float:
+        return self.mean - (self.half_width or 0.0)
+
+    @property
+    def high(self) -> float:
+        return self.mean + (self.half_width or 0.0)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Difference to the baseline on the same items, its 95% bootstrap interval, and p, the share of samples <= 0."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean of one value a seed, with the 95% t interval where there are at least two."""
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(mean)
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Estimate(mean, float(t.ppf(0.975, len(values) - 1)) * error)
+
+
+def counts_as_gain(candidate: Estimate, baseline: Estimate) -> bool | None:
+    """The paper's criterion: the lower end is above the baseline's upper end. None without both intervals."""
+    if candidate.half_width is None or baseline.half_width is None:
+        return None
+    return candidate.low > baseline.high
+
+
+def bootstrap_gains(candidate: Sequence[TaskResult], baseline: Sequence[TaskResult]) -> np.ndarray:
+    """Gains in `BOOTSTRAP_SAMPLES` samples of the items of a task, drawn with replacement; the last entry is the gain.
+
+    An item's score is its correctness averaged over the seeds; the two sides are paired by item id. The draw depends
+    on the number of items alone, so that parallel items of several languages, sorted by id, are drawn together, and
+    the mean of the languages' samples is a sample of their mean. Raises `InputError` when the items differ.
+    """
+    ours, theirs = _correctness(candidate), _correctness(baseline)
+    if ours.keys() != theirs.keys():
+        task = candidate[0].about["task"]
+        raise InputError(
+            f"{task}: {len(ours.keys() ^ theirs.keys())} items are in some results only; evaluate all again"
+        )
+    differences = np.array([ours[key] - theirs[key] for key in sorted(ours)])
+    drawn = np.random.default_rng(0).integers(0, len(differences), (BOOTSTRAP_SAMPLES, len(differences)))
+    return np.append(differences[drawn].mean(axis=1), differences.mean())
+
+
+def summarise_gains(gains: np.ndarray) -> Gain:
+    """The gain, its interval and its p of what `bootstrap_gains` returns (or of the mean of several such)."""
+    samples, difference = gains[:-1], gains[-1]
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return Gain(float(difference), float(low), float(high), float(np.mean(samples <= 0)))
+
+
+def _correctness(results: Sequence[TaskResult]) -> dict[str, float]:
+    scores: dict[str, list[bool]] = {}
+    for result in results:
+        for item in result.items:
+            scores.setdefault(item.id, []).append(item.correct)
+    return {key: float(np.mean(values)) for key, values in scores.items()}

@@ -1,0 +1,245 @@
+"""The training stream: the published blocks bit for bit, one order for any ranks and workers, exact continuation."""
+
+import gzip
+import hashlib
+import json
+import socket
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing
+from datasets import Dataset, Features, load_from_disk
+from torch.utils.data import DataLoader
+from transformers import AutoTokenizer
+
+from leia.base.datasets import training_schema
+from leia.base.errors import InputError
+from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
+from leia.data.tokenizers import add_entity_name_tags
+
+SHARED = Path(__file__).parents[3] / "shared"
+OPEN, CLOSE = 900, 901
+
+
+def random_dataset(articles: int = 40, seed: int = 5) -> Dataset:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(articles):
+        length = int(rng.integers(0, 120))
+        bounds = np.sort(rng.integers(0, length + 1, size=2 * int(rng.integers(0, 6)))).tolist()
+        rows.append(
+            {
+                "title": f"Article {number}",
+                "input_ids": rng.integers(0, 800, size=length).tolist(),
+                "entity_start_positions": bounds[::2],
+                "entity_end_positions": bounds[1::2],
+                "alternative_entity_input_ids": [
+                    rng.integers(0, 800, size=int(rng.integers(0, 5))).tolist() for _ in bounds[::2]
+                ],
+            }
+        )
+    return Dataset.from_list(rows)
+
+
+def make_stream(dataset: Dataset, max_length: int = 64, **options) -> LeiaConstantLengthDataset:
+    options = {
+        "entity_name_insertion_prob": 0.5,
+        "entity_name_insertion_strategy": "right",
+        "shuffle": True,
+        "seed": 42,
+    } | options
+    return LeiaConstantLengthDataset(dataset, max_length, OPEN, CLOSE, **options)
+
+
+def take(stream, count: int) -> list[list[int]]:
+    return [block["input_ids"].tolist() for block in islice(stream, count)]
+
+
+def digest(blocks: list[list[int]]) -> str:
+    return hashlib.sha256("".join(" ".join(map(str, block)) + "\n" for block in blocks).encode()).hexdigest()
+
+
+@pytest.mark.skipif(not (SHARED / "expected/packing.json").exists(), reason="needs ../shared/expected")
+@pytest.mark.parametrize("wiki", ["nvwiki", "ltgwiki"])
+def test_blocks_and_labels_are_those_of_the_published_implementation(wiki):
+    with gzip.open(SHARED / f"expected/{wiki}-dataset.jsonl.gz", "rt", encoding="utf-8") as lines:
+        dataset = Dataset.from_list([json.loads(line) for line in lines])
+    tokenizer = AutoTokenizer.from_pretrained(SHARED / "data/tokenizer")
+    assert add_entity_name_tags(tokenizer) == (32000, 32001)
+    settings = json.loads((SHARED / "expected/packing.json").read_text())[wiki]
+    assert len(settings) == 6
+    for setting in settings:
+        stream = LeiaConstantLengthDataset(
+            dataset,
+            setting["max_length"],
+            32000,
+            32001,
+            setting["prob"],
+            setting["strategy"],
+            shuffle=setting["shuffle"],
+            seed=setting["seed"],
+        )
+        blocks = list(islice(stream, setting["blocks"]))
+        assert blocks[0]["input_ids"].tolist() == setting["first_block"]
+        assert digest([block["input_ids"].tolist() for block in blocks]) == setting["sha256"]
+        for disabled, key in ((False, "labels40_sha256"), (True, "labels40_no_name_loss_sha256")):
+            collate = LeiaDataCollator(tokenizer, disable_entity_name_token_loss=disabled)
+            assert digest(collate(blocks[:40])["labels"].tolist()) == setting[key]
+
+
+def test_the_order_of_an_epoch_is_that_of_dataset_shuffle():
+    dataset = random_dataset()
+    tokens = []
+    for epoch in range(3):
+        for row in dataset.shuffle(seed=42 + epoch):
+            tokens += row["input_ids"]
+    blocks = take(make_stream(dataset, entity_name_insertion_strategy="none"), len(tokens) // 64)
+    assert list(chain(*blocks)) == tokens[: len(blocks) * 64]
+
+
+def test_every_block_is_a_long_tensor_of_max_length():
+    for block in islice(make_stream(random_dataset(), max_length=7), 500):
+        assert block["input_ids"].shape == (7,) and block["input_ids"].dtype == torch.long
+
+
+def test_a_dataset_on_disk_of_narrow_ids_gives_the_same_blocks(tmp_path):
+    dataset = random_dataset()
+    dataset.save_to_disk(tmp_path / "wide", num_shards=3)
+    dataset.cast(Features.from_arrow_schema(training_schema(902))).save_to_disk(tmp_path / "narrow")
+    expected = take(make_stream(dataset), 300)
+    assert take(make_stream(load_from_disk(tmp_path / "wide")), 300) == expected
+    assert take(make_stream(load_from_disk(tmp_path / "narrow")), 300) == expected
+
+
+def test_a_selection_of_rows_is_packed_as_if_it_were_the_whole_dataset():
+    dataset = random_dataset()
+    rows = [7, 3, 11, 3, 20]
+    expected = take(make_stream(Dataset.from_list([dataset[row] for row in rows])), 60)
+    assert take(make_stream(dataset.select(rows)), 60) == expected
+
+
+def test_iterating_again_starts_again():
+    stream = make_stream(random_dataset())
+    first = take(stream, 50)
+    assert take(stream, 50) == first
+    one, other = iter(stream), iter(stream)
+    assert [next(one)["input_ids"].tolist() for _ in range(50)] == first
+    assert [next(other)["input_ids"].tolist() for _ in range(50)] == first
+
+
+@pytest.mark.parametrize("strategy", ["left", "right", "replace", "none"])
+def test_a_saved_state_continues_without_replaying(strategy, monkeypatch):
+    dataset = random_dataset(articles=6)
+    undisturbed = take(make_stream(dataset, 16, entity_name_insertion_strategy=strategy), 60)
+    for stop in (0, 1, 2, 3, 4, 13, 37, 38, 39):
+        stream = make_stream(dataset, 16, entity_name_insertion_strategy=strategy)
+        assert take(stream, stop) == undisturbed[:stop]
+        state = json.loads(json.dumps(stream.state_dict()))
+        resumed = make_stream(dataset, 16, entity_name_insertion_strategy=strategy)
+        resumed.load_state_dict(state)
+        assert resumed.state_dict() == state
+        read = []
+        articles = resumed.articles
+        monkeypatch.setattr(resumed, "articles", Recorder(articles, read))
+        assert take(resumed, 1) == undisturbed[stop : stop + 1]
+        assert sum(len(articles[index].input_ids) for index in read[:-1]) <= 16, "only what the next block needs"
+        assert take(resumed, 60 - stop) == undisturbed[stop:], "iterating again starts at the loaded state"
+
+
+class Recorder:
+    """The articles, and which of them were read."""
+
+    def __init__(self, articles, read: list[int]) -> None:
+        self.articles, self.read = articles, read
+
+    def __len__(self) -> int:
+        return len(self.articles)
+
+    def __getitem__(self, index: int):
+        self.read.append(index)
+        return self.articles[index]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_loader_workers_neither_repeat_nor_lose_nor_reorder_blocks(workers):
+    stream = make_stream(random_dataset())
+    loader = DataLoader(stream, batch_size=4, num_workers=workers)
+    batches = [batch["input_ids"].tolist() for batch in islice(loader, 12)]
+    assert list(chain(*batches)) == take(stream, 48)
+
+
+def stream_of_rank(rank: int, ranks: int, port: int, folder: Path, state: dict | None) -> None:
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
+    stream = make_stream(random_dataset())
+    if state is not None:
+        stream.load_state_dict(state)
+    blocks = take(stream, 12)
+    (folder / f"{rank}.json").write_text(json.dumps([blocks, stream.state_dict()]))
+    torch.distributed.destroy_process_group()
+
+
+def run_ranks(ranks: int, folder: Path, state: dict | None) -> tuple[list[list[int]], list[dict]]:
+    """The blocks in the order of the stream, and each rank's state behind them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.start_processes(
+        stream_of_rank, (ranks, port, folder, state), nprocs=ranks, start_method="fork"
+    )
+    results = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
+    interleaved = [block for round_ in zip(*(blocks for blocks, _ in results), strict=True) for block in round_]
+    return interleaved, [state for _, state in results]
+
+
+def test_ranks_share_one_order_and_a_state_serves_any_number_of_them(tmp_path):
+    alone = make_stream(random_dataset())
+    undisturbed = take(alone, 60)
+    blocks, states = run_ranks(2, tmp_path, None)
+    assert blocks == undisturbed[:24]
+    take(alone, 24)
+    assert states == [alone.state_dict()] * 2, "all ranks stand where one alone would stand"
+    blocks, _ = run_ranks(3, tmp_path, states[0])
+    assert blocks == undisturbed[24:60]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"entity_name_insertion_strategy": "left"},
+        {"entity_name_insertion_prob": 1.0},
+        {"max_length": 32},
+        {"shuffle": False},
+    ],
+)
+def test_the_state_of_another_run_is_refused(change):
+    state = make_stream(random_dataset()).state_dict()
+    with pytest.raises(ValueError, match="now"):
+        make_stream(random_dataset(), **change).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"entity_name_insertion_strategy": "middle"}, "middle"),
+        ({"entity_name_insertion_prob": 1.5}, "0 to 1"),
+        ({"entity_name_insertion_prob": float("nan")}, "0 to 1"),
+        ({"max_length": 0}, "max_length is 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_stream(random_dataset(), **options)
+
+
+@pytest.mark.parametrize("articles", [0, 1])
+def test_a_dataset_without_tokens_is_refused_instead_of_searched_for_ever(articles):
+    columns = random_dataset(1).column_names
+    empty = Dataset.from_dict(
+        {name: [[]] * articles for name in columns if name != "title"} | {"title": [""] * articles}
+    )
+    with pytest.raises(InputError, match="no token"):
+        make_stream(empty)

@@ -1,0 +1,266 @@
+"""The tables: the authors' numbers as given, statistics on known cases, made-up results in every format."""
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_sample import ROOT, write_result
+
+from leia.base.errors import InputError
+from leia.evaluation.results import read_result
+from leia.reports.figures import draw_gains
+from leia.tables.intervals import Estimate, bootstrap_gains, counts_as_gain, estimate, summarise_gains
+from leia.tables.rendering import to_csv, to_latex, to_markdown
+from leia.tables.table import MEAN, fill, load_table
+
+TABLES = ROOT / "configs/tables"
+NOTE = "FIXTURE: made-up results, nothing was measured"
+
+
+def published(cell):
+    if isinstance(cell, dict):
+        return Estimate(cell["mean"], cell["half_width"])
+    return Estimate(*cell) if isinstance(cell, list) else Estimate(cell)
+
+
+def test_the_authors_numbers_are_those_of_their_notebook(shared):
+    paper = json.loads((shared / "paper/results.json").read_text(encoding="utf-8"))
+    names = {"llama2_7b": "llama2_7b", "finetuned_plain": "finetuned_plain", "leia": "leia_right_p0.5"}
+    table1 = {row.name: row.authors for row in load_table(TABLES / "table1.yaml").rows}
+    for part, key in (("xcodah", "table1_xcodah_0shot"), ("xcsqa", "table1_xcsqa_4shot")):
+        expected = {ours: {k: published(v) for k, v in paper[key][theirs].items()} for ours, theirs in names.items()}
+        assert {name: authors[part] for name, authors in table1.items()} == expected
+    ablations = {row.name: row.authors for row in load_table(TABLES / "ablations.yaml").rows}
+    for part in ("xcodah", "xcsqa"):
+        expected = {
+            name: {key: published(value) for key, value in cells.items()}
+            for name, cells in paper[f"ablation_{part}_seed42"].items()
+        }
+        assert {name: authors[part] for name, authors in ablations.items()} == expected
+    swallow = {row.name: list(row.authors["japanese"].values()) for row in load_table(TABLES / "swallow.yaml").rows}
+    swallow["leia_right_p0.5"] = swallow.pop("leia")
+    assert swallow == {
+        name: [published(cell) for cell in paper["table2_swallow_7b_japanese"][name]] for name in swallow
+    }
+
+
+def test_without_results_the_table_is_the_authors_and_says_so():
+    table = load_table(TABLES / "table1.yaml")
+    markdown = to_markdown(table, fill(table, None))
+    assert "no number below was measured here" in markdown and "Not checked against the printed table" in markdown
+    row = next(line for line in markdown.splitlines() if line.startswith("| LEIA"))
+    assert row.startswith("| LEIA (right, p = 0.5), authors | **0.328 ±0.005** | **0.466 ±0.002** |")
+
+
+def test_the_t_interval_of_a_known_case():
+    # Five values, standard deviation sqrt(0.00025), t(0.975, 4) = 2.776445
+    found = estimate([0.30, 0.31, 0.32, 0.33, 0.34])
+    assert found.mean == pytest.approx(0.32)
+    assert found.half_width == pytest.approx(2.776445 * 0.00025**0.5 / 5**0.5)
+    assert estimate([0.3]) == Estimate(0.3, None)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "counts"),
+    [
+        (Estimate(0.33, 0.01), Estimate(0.30, 0.01), True),
+        (Estimate(0.32, 0.01), Estimate(0.30, 0.0125), False),
+        (Estimate(0.28, 0.01), Estimate(0.30, 0.00), False),
+        (Estimate(0.33, None), Estimate(0.30, 0.01), None),
+    ],
+)
+def test_the_papers_criterion(candidate, baseline, counts):
+    assert counts_as_gain(candidate, baseline) is counts
+
+
+def test_the_bootstrap_pairs_items_by_id_whatever_their_order(tmp_path):
+    rng = np.random.default_rng(1)
+    ids = [f"item-{number}" for number in range(60)]
+    plain = dict(zip(ids, (rng.random(60) < 0.3).tolist(), strict=True))
+    better = {key: right or number % 6 == 0 for number, (key, right) in enumerate(plain.items())}
+    baseline = [read_result(write_result(tmp_path / "plain", "xcsqa_ja", 4, plain))]
+    ordered = [read_result(write_result(tmp_path / "a", "xcsqa_ja", 4, better))]
+    turned = [read_result(write_result(tmp_path / "b", "xcsqa_ja", 4, dict(reversed(better.items()))))]
+    gain = summarise_gains(bootstrap_gains(ordered, baseline))
+    assert gain == summarise_gains(bootstrap_gains(turned, baseline))
+    # Every difference is 0 or 1, so no sample of pairs loses; of two independent draws of 60 items a good part would.
+    assert gain.low > 0 and gain.p_value < 0.01
+    assert gain.difference == pytest.approx(ordered[0].accuracy - baseline[0].accuracy)
+    assert bootstrap_gains(baseline, baseline) == pytest.approx(0)
+
+
+def test_different_items_are_no_pairs(tmp_path):
+    one = [read_result(write_result(tmp_path / "a", "xcsqa_ja", 4, {"x": True, "y": False}))]
+    other = [read_result(write_result(tmp_path / "b", "xcsqa_ja", 4, {"x": True, "z": False}))]
+    with pytest.raises(InputError, match="xcsqa_ja: 2 items are in some results only"):
+        bootstrap_gains(one, other)
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """Made-up results of table 1: plain, and LEIA with some more right answers, five seeds, three languages."""
+    results = tmp_path_factory.mktemp("results")
+    rng = np.random.default_rng(0)
+    for language, task, shots in [
+        (lang, task, k) for lang in ("es", "ja", "sw") for task, k in (("xcodah", 0), ("xcsqa", 4))
+    ]:
+        items = 300 if task == "xcodah" else 1000
+        difficulty = rng.random(items)
+        base = {f"{number:04}": bool(value < 0.31) for number, value in enumerate(difficulty)}
+        write_result(results / "llama2_7b", f"{task}_{language}", shots, base)
+        for seed in (42, 43, 44, 45, 46):
+            for run, level in ((f"{language}_none_seed{seed}", 0.30), (f"{language}_right_p0.5_seed{seed}", 0.35)):
+                noisy = difficulty + rng.normal(0, 0.01, items)
+                correct = {f"{number:04}": bool(value < level) for number, value in enumerate(noisy)}
+                write_result(results / run, f"{task}_{language}", shots, correct)
+    return results
+
+
+def test_made_up_results_stand_beside_the_authors_numbers(made_up):
+    table = load_table(TABLES / "table1.yaml")
+    cells = fill(table, made_up)
+    cell = cells["xcodah", "leia", "ja"]
+    accuracies = [
+        read_result(made_up / f"ja_right_p0.5_seed{seed}/xcodah_ja_0shot.json").accuracy
+        for seed in (42, 43, 44, 45, 46)
+    ]
+    assert cell.ours == estimate(accuracies) and cell.seeds == 5 and cell.counts is True
+    assert cells["xcodah", "leia", "ar"].ours is None and cells["xcodah", "leia", MEAN].ours is None
+    assert cells["xcodah", "llama2_7b", "ja"].ours.half_width is None
+
+    lines = to_markdown(table, cells, NOTE).splitlines()
+    assert f"**{NOTE}**" in lines
+    start = next(number for number, line in enumerate(lines) if line.startswith("| LEIA"))
+    row, authors, difference, gain = lines[start : start + 4]
+    assert f"| **{cell.ours.mean:.3f} ±{cell.ours.half_width:.3f}** |" in row
+    assert authors.startswith("| · authors | **0.328 ±0.005** |")
+    assert difference.startswith("| · difference | – |") and f"{cell.ours.mean - 0.349:+.3f}" in difference
+    assert f"{cell.gain.difference:+.3f} [{cell.gain.low:+.3f}, {cell.gain.high:+.3f}]" in gain
+
+    latex = to_latex(table, cells, NOTE)
+    assert rf"\textbf{{{cell.ours.mean:.3f} $\pm${cell.ours.half_width:.3f}}}" in latex and NOTE in latex
+    assert latex.count(r"\begin{tabular}{lrrrrrrrr}") == latex.count(r"\end{table}") == 2
+
+    rows = {(row["part"], row["row"], row["column"]): row for row in csv.DictReader(io.StringIO(to_csv(table, cells)))}
+    found = rows["xcodah", "leia", "ja"]
+    assert float(found["mean"]) == cell.ours.mean and found["seeds"] == "5" and found["counts_as_gain"] == "True"
+    assert float(found["gain_low"]) == cell.gain.low and float(found["authors_half_width"]) == 0.004
+
+
+def test_the_mean_over_languages_needs_them_all(made_up, tmp_path):
+    text = (TABLES / "table1.yaml").read_text(encoding="utf-8")
+    three = "{es: [xcodah_es, 0], ja: [xcodah_ja, 0], sw: [xcodah_sw, 0]}"
+    lines = [f"    columns: {three}" if "columns: {ar: [xcodah_ar" in line else line for line in text.splitlines()]
+    (tmp_path / "three.yaml").write_text("\n".join(lines), encoding="utf-8")
+    cells = fill(load_table(tmp_path / "three.yaml"), made_up)
+    languages = [cells["xcodah", "leia", language] for language in ("es", "ja", "sw")]
+    mean = cells["xcodah", "leia", MEAN]
+    assert mean.ours.mean == pytest.approx(np.mean([cell.ours.mean for cell in languages]))
+    assert mean.gain.difference == pytest.approx(np.mean([cell.gain.difference for cell in languages]))
+    # The same 300 ids in each language are drawn together, which is narrower than one language alone.
+    assert mean.gain.high - mean.gain.low < max(cell.gain.high - cell.gain.low for cell in languages)
+
+
+def test_a_mean_over_some_of_the_seeds_says_how_many(made_up, tmp_path):
+    shutil.copytree(made_up, tmp_path / "results")
+    for seed in (44, 45, 46):
+        shutil.rmtree(tmp_path / f"results/ja_right_p0.5_seed{seed}")
+    table = load_table(TABLES / "table1.yaml")
+    cells = fill(table, tmp_path / "results")
+    assert cells["xcodah", "leia", "ja"].seeds == 2 and cells["xcodah", "leia", "es"].seeds == 5
+    row = next(line for line in to_markdown(table, cells).splitlines() if line.startswith("| LEIA"))
+    assert row.count("(n=2)") == 1 and "(n=5)" not in row
+
+
+def test_two_seeds_of_one_model_are_refused(made_up, tmp_path):
+    shutil.copytree(made_up, tmp_path / "results")
+    first, second = (tmp_path / f"results/ja_none_seed{seed}" for seed in (42, 45))
+    shutil.rmtree(second)
+    shutil.copytree(first, second)
+    with pytest.raises(InputError, match=r"seed45/xcodah_ja_0shot\.json: is the result of the same model as .*seed42"):
+        fill(load_table(TABLES / "table1.yaml"), tmp_path / "results")
+
+
+def test_a_row_above_the_baseline_has_no_gain(made_up):
+    table = load_table(TABLES / "table1.yaml")
+    cells = fill(table, made_up)
+    assert cells["xcodah", "llama2_7b", "ja"].ours and cells["xcodah", "finetuned_plain", "ja"].ours
+    assert {row for (_, row, _), cell in cells.items() if cell.gain} == {"leia"}
+    lines = to_markdown(table, cells).splitlines()
+    above = lines[lines.index(next(line for line in lines if line.startswith("| Llama 2 7B |"))) :][:4]
+    assert [line.split(" |")[0] for line in above[1:]] == [
+        "| · authors",
+        "| · difference",
+        "| Fine-tuned, plain Wikipedia",
+    ]
+
+
+def test_fewer_items_than_the_papers_are_named_and_not_compared(made_up, tmp_path):
+    table = load_table(TABLES / "table1.yaml")
+    assert "instead of" not in to_markdown(table, fill(table, made_up))
+    shutil.copytree(made_up, tmp_path / "results")
+    few = {f"{number:04}": number % 3 == 0 for number in range(40)}
+    for seed in (42, 43, 44, 45, 46):
+        for kind in ("none", "right_p0.5"):
+            write_result(tmp_path / f"results/ja_{kind}_seed{seed}", "xcsqa_ja", 4, few)
+    cells = fill(table, tmp_path / "results")
+    cell, untouched = cells["xcsqa", "leia", "ja"], cells["xcsqa", "leia", "es"]
+    assert cell.items == 40 and cell.ours and cell.authors and cell.difference is None
+    assert untouched.items == 1000 and untouched.difference == untouched.ours.mean - untouched.authors.mean
+    note = "xcsqa (ja) 40 instead of 1,000, one item is worth 0.025."
+    markdown, latex = to_markdown(table, cells), to_latex(table, cells)
+    assert f"numbers: {note}**" in markdown and "xcodah (" not in markdown and note in latex.split(r"\caption")[1]
+    start = markdown.index("| LEIA", markdown.index("## X-CSQA"))
+    difference = markdown[start:].splitlines()[2].split(" | ")
+    assert difference[0] == "| · difference" and difference[4] == "–" != difference[2]
+    rows = {(row["part"], row["row"], row["column"]): row for row in csv.DictReader(io.StringIO(to_csv(table, cells)))}
+    found = rows["xcsqa", "leia", "ja"]
+    assert found["items"] == "40" and found["mean"] and found["authors_mean"] and not found["difference_to_authors"]
+
+
+def test_a_mean_of_which_one_language_lacks_an_item_is_not_compared(tmp_path):
+    table = load_table(TABLES / "table1.yaml")
+    part = replace(table.parts[0], columns=table.parts[0].columns[:2])
+    table = replace(table, parts=[part])
+    for items in (300, 299):
+        for language, count in (("ar", 300), ("es", items)):
+            correct = {f"{number:04}": number % 2 == 0 for number in range(count)}
+            write_result(tmp_path / "llama2_7b", f"xcodah_{language}", 0, correct)
+        row = [fill(table, tmp_path)["xcodah", "llama2_7b", column] for column in ("ar", "es", MEAN)]
+        assert all(cell.ours for cell in row)
+        assert [cell.complete for cell in row] == [True, items == 300, items == 300]
+
+
+def test_the_figure_is_drawn_and_is_the_same_each_time(made_up, tmp_path):
+    table = load_table(TABLES / "table1.yaml")
+    cells = fill(table, made_up)
+    for name in ("a", "b"):
+        draw_gains(table, cells, tmp_path / f"{name}.svg", "svg", NOTE)
+    draw_gains(table, cells, tmp_path / "a.png", "png", NOTE)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "a.png").stat().st_size > 20_000
+
+
+def test_the_script_writes_every_format_and_names_a_cut_off_result(made_up, tmp_path, run_script):
+    table = shutil.copy(TABLES / "table1.yaml", tmp_path / "p0.5.yaml")
+    options = ["--table", table, "--results_dir", made_up, "--output_dir", tmp_path / "les tables", "--note", NOTE]
+    printed = run_script("make_results_table.py", *options).stdout
+    written = {path.name: path for path in (tmp_path / "les tables").iterdir()}
+    assert set(written) == {f"p0.5.{suffix}" for suffix in ("md", "tex", "csv", "png", "svg")}
+    assert printed.startswith(written["p0.5.md"].read_text(encoding="utf-8"))
+
+    path = write_result(tmp_path / "results/llama2_7b", "xcsqa_ja", 4, {"x": True})
+    path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
+    broken = run_script("make_results_table.py", "--table", table, "--results_dir", tmp_path / "results", check=False)
+    assert broken.returncode == 1 and len(broken.stderr.splitlines()) == 1
+    assert f"{path}: is no JSON, perhaps cut off" in broken.stderr
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path):
+    (tmp_path / "x.yaml").write_text("title: x\nparts: 3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"x\.yaml: is no table file"):
+        load_table(tmp_path / "x.yaml")

@@ -1,0 +1,199 @@
+"""The model's two new tokens, and the refusal of what does not fit it."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    SiglipVisionConfig,
+)
+
+from leia.base.errors import InputError
+from leia.data.tokenizers import check_dataset, load_tokenizer, tokenizer_identity
+from leia.evaluation.run_tasks import ModelOptions
+from leia.training.metrics import flops_per_token, token_losses
+from leia.training.model import add_lora, add_tags, check_length, choose_attention, load_model
+from leia.training.tiny_model import make_tiny_model, train_tokenizer
+
+TEXTS = ["El agua es una sustancia.", "東京は日本の首都である。"] * 20
+
+
+@pytest.fixture(scope="module")
+def make_tokenizer():
+    backend = train_tokenizer(TEXTS, 600)
+    return lambda: train_tokenizer(TEXTS, len(backend))
+
+
+def make_model(rows: int, tied: bool) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=rows, tie_word_embeddings=tied, **sizes))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("padding", [0, 40])
+def test_the_rows_of_the_tags_are_the_mean_of_the_former_rows(make_tokenizer, tied, padding):
+    tokenizer = make_tokenizer()
+    known = len(tokenizer)
+    model = make_model(known + padding, tied)
+    layers = (model.get_input_embeddings, model.get_output_embeddings)
+    former = [layer().weight[:known].detach().clone() for layer in layers]
+    tag_ids = add_tags(model, tokenizer)
+    assert tag_ids == (known, known + 1) and len(tokenizer) == known + 2
+    assert model.config.vocab_size == max(known + 2, known + padding), "rows that are there are used"
+    for layer, rows in zip(layers, former, strict=True):
+        weight = layer().weight.detach()
+        assert torch.equal(weight[:known], rows)
+        for tag_id in tag_ids:
+            torch.testing.assert_close(weight[tag_id], rows.mean(dim=0))
+    assert (model.get_input_embeddings().weight is model.get_output_embeddings().weight) == tied
+
+
+def test_a_checkpoint_that_has_the_tags_is_not_extended_twice(make_tokenizer):
+    tokenizer = make_tokenizer()
+    model = make_model(len(tokenizer), tied=False)
+    tag_ids = add_tags(model, tokenizer)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[list(tag_ids)] = 7.0
+    assert add_tags(model, tokenizer) == tag_ids
+    assert (model.get_input_embeddings().weight[list(tag_ids)] == 7.0).all()
+    assert model.config.vocab_size == len(tokenizer)
+
+
+def rows_of(ids: list[int]) -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "title": "",
+                "input_ids": ids,
+                "entity_start_positions": [0],
+                "entity_end_positions": [1],
+                "alternative_entity_input_ids": [ids],
+            }
+        ]
+    )
+
+
+def test_a_dataset_of_another_tokenizer_is_refused(make_tokenizer):
+    tokenizer, other = make_tokenizer(), train_tokenizer(TEXTS[:1], 400)
+    manifest = {"options": {"tokenizer": {"name": "mine", **tokenizer_identity(tokenizer)}}}
+    check_dataset(rows_of([1, 2]), tokenizer, manifest, "dataset")
+    add_tags(make_model(len(tokenizer), tied=True), tokenizer)
+    check_dataset(rows_of([1, 2]), tokenizer, manifest, "dataset")
+    with pytest.raises(InputError, match=r"dataset: .* mine"):
+        check_dataset(rows_of([1, 2]), other, manifest, "dataset")
+    with pytest.raises(InputError, match=f"1 to {len(other)}"):
+        check_dataset(rows_of([1, len(other)]), other, None, "dataset")
+    with pytest.raises(InputError, match="-3 to 1"):
+        check_dataset(rows_of([1, -3]), other, None, "dataset")
+
+
+def test_a_length_over_the_models_positions_is_refused(tmp_path):
+    make_tiny_model(TEXTS, tmp_path / "tiny", vocabulary_size=600, seed=1)
+    check_length(str(tmp_path / "tiny"), 2048)
+    with pytest.raises(InputError, match=r"4096.*2048 positions"):
+        check_length(str(tmp_path / "tiny"), 4096)
+    with pytest.raises(InputError, match="nowhere"):
+        check_length(str(tmp_path / "nowhere"), 16)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbled" * 99, None], ids=["empty", "garbled", "cut"])
+def test_weights_that_are_damaged_are_named_by_their_file(tmp_path, content):
+    make_model(50, tied=True).save_pretrained(tmp_path, max_shard_size="5KB")
+    shard = sorted(tmp_path.glob("model-*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(InputError, match=f"{shard.name}: is damaged "):
+        load_model(str(tmp_path), "sdpa", torch.float32)
+
+
+def test_the_seed_draws_the_adapters():
+    first, again, other = (
+        torch.cat([weight.flatten() for name, weight in model.named_parameters() if "lora_A" in name])
+        for model in (add_lora(make_model(50, tied=True), 2, (48, 49), seed) for seed in (1, 1, 2))
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["./modles", "~/modles/ja", "/modles", "modles/ja/", "work/modles/ja"])
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(name):
+    for load in (load_tokenizer, partial(check_length, max_length=64), ModelOptions):
+        with pytest.raises(InputError, match=f"^{name}: there is no such folder; expected a model folder"):
+            load(name)
+
+
+@pytest.mark.parametrize(
+    ("variable", "reason"),
+    [
+        ("HF_ENDPOINT=http://127.0.0.1:9", "the hub cannot be reached"),
+        ("HF_HUB_OFFLINE=1", "no such model in the cache"),
+    ],
+)
+def test_a_model_that_neither_disk_nor_hub_gives_is_one_line_without_a_wait(tmp_path, variable, reason):
+    code = "from leia.data.tokenizers import check_model_name as check; check('modles/ja')"
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    name, _, value = variable.partition("=")
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {name: value, "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    last = finished.stderr.splitlines()[-1]
+    assert last.startswith("leia.base.errors.InputError: modles/ja: there is no such folder, and ") and reason in last
+    assert "Retrying" not in finished.stderr
+
+
+def test_without_a_gpu_the_attention_is_sdpa_unless_given():
+    assert choose_attention("eager") == "eager"
+    if not torch.cuda.is_available():
+        assert choose_attention("auto") == "sdpa"
+
+
+def test_the_token_losses_are_those_of_the_model(make_tokenizer):
+    model = make_model(50, tied=False)
+    ids = torch.randint(0, 50, (3, 20))
+    labels = ids.masked_fill(torch.rand(3, 20) < 0.3, -100)
+    losses = token_losses(model(ids).logits, labels)
+    assert losses.shape == labels.shape
+    torch.testing.assert_close(losses.sum() / (labels[:, 1:] != -100).sum(), model(ids, labels=labels).loss)
+
+
+def test_a_model_without_attention_heads_and_one_with_its_text_part_apart_are_trained_too(make_tokenizer):
+    mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4))
+    assert flops_per_token(mamba, 64) == 6 * sum(weight.numel() for weight in mamba.parameters())
+    text = Gemma3TextConfig(vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=2, head_dim=8,
+                            num_attention_heads=2, num_key_value_heads=1)  # fmt: skip
+    sight = SiglipVisionConfig(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2)
+    model = Gemma3ForConditionalGeneration(Gemma3Config(text_config=text, vision_config=sight))
+    tokenizer = make_tokenizer()
+    assert add_tags(model, tokenizer) == (len(tokenizer) - 2, len(tokenizer) - 1)
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer)
+    assert flops_per_token(model, 64) > 6 * 2 * 2 * 8 * 64
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_flops_are_those_that_torch_counts_but_for_half_of_the_attention(tied):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = make_model(50, tied)
+    model.set_attn_implementation("eager")
+    length = 64
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, length, dtype=torch.long)).logits.sum().backward()
+    norms = sum(weight.numel() for name, weight in model.named_parameters() if "norm" in name)
+    half_of_attention = 6 * 2 * 16 * length
+    assert (
+        flops_per_token(model, length) * length == counter.get_total_flops() + (6 * norms - half_of_attention) * length
+    )

@@ -1,0 +1,255 @@
+"""Whole runs by the project's own commands on a model made on the spot: the same losses after any interruption, and a
+clear line where something is wrong."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from datasets import Dataset
+from training_workspace import (
+    ROOT,
+    STEPS,
+    TRAINING_COLUMNS,
+    Workspace,
+    assert_nothing_but_what_we_say,
+    processes_below,
+    read_until,
+    same_losses,
+)
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from leia.base.errors import InputError
+from leia.base.outputs import held
+from leia.reports.figures import LOSSES, PROGRESS, draw, read_log
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("a run in 東京"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(workspace):
+    return workspace.train("undisturbed", "--report_to", "tensorboard")
+
+
+def test_a_run_leaves_a_model_that_plain_transformers_loads(workspace, undisturbed):
+    folder = workspace.folder / "undisturbed"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert tokenizer.convert_tokens_to_ids(["<translate>", "</translate>"]) == [len(tokenizer) - 2, len(tokenizer) - 1]
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer)
+    log = workspace.log("undisturbed")
+    assert log[-1]["loss"] < log[0]["loss"] - 1
+    assert {"loss_names", "loss_text", "grad_norm", "tokens_per_second", "peak_memory_gib"} <= set(log[0])
+    assert log[-1]["tokens_seen"] == STEPS * 8 * 64
+    assert "mfu" not in log[0], "no such figure without a known rate of the machine"
+    assert_nothing_but_what_we_say(undisturbed, folder)
+    assert list(folder.glob("runs/*/events*")), "TensorBoard"
+    card = (folder / "README.md").read_text()
+    for part in ("--max_steps 10", "| learning_rate | 0.003 |", '"no text": 1', "| entity_name_insertion_prob | 0.5 |"):
+        assert part in card
+    assert not (folder / "training_args.bin").exists()
+    listed = json.loads((folder / f"checkpoint-{STEPS}" / "files.json").read_text()).keys()
+    assert {"model.safetensors", "optimizer.pt", "scheduler.pt", "stream.json"} <= listed
+    assert not {"trainer_state.json", "training_args.bin"} & listed, "they differ with the speed and the folder's name"
+    copied, given = folder / "dataset_manifest.json", workspace.folder / "dataset/manifest.json"
+    assert json.loads(copied.read_bytes()) == json.loads(given.read_bytes())
+
+
+def test_a_run_that_is_killed_and_stopped_and_continued_is_the_undisturbed_run_bit_for_bit(workspace, undisturbed):
+    output = "interrupted"
+    process = workspace.start(output)
+    read_until(process, "step 4/")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process = workspace.start(output, RESUME="1")
+    read_until(process, f"{workspace.folder / output}: continues")
+    training = processes_below(process, "train.py")[-1]  # below its launcher
+    read_until(process, "step 5/")
+    training.suspend()  # else its last steps may be over before train.sh has passed the signal on
+    process.terminate()
+    while not is_pending(signal.SIGTERM, training):
+        time.sleep(0.01)
+    training.resume()
+    text = process.communicate()[0]
+    assert process.returncode == 143
+    (said,) = [line for line in text.splitlines() if "stopped" in line]
+    saved = re.fullmatch(r"stopped after saving (checkpoint-\d+); the same command with RESUME=1 .* continues", said)[1]
+    assert not (workspace.folder / output / "config.json").exists()
+    text = workspace.train(output, RESUME="1")
+    assert text.startswith(f"{workspace.folder / output}: continues from {saved} of {STEPS} steps\n")
+    assert "step 1/" not in text
+    same_losses(workspace.log(output), workspace.log("undisturbed"))
+    for name, weight in workspace.weights("undisturbed").items():
+        assert torch.equal(weight, workspace.weights(output)[name])
+
+
+def test_the_report_shows_the_log_of_a_run_going_on_and_of_one_continued(workspace, undisturbed):
+    whole, part = workspace.folder / "undisturbed", workspace.folder / "continued for the report"
+    shutil.copytree(whole / "checkpoint-9", part / "checkpoint-9")
+    assert read_log(part).describe() == f"{part.name}: step 9 of {STEPS}, {9 * 8 * 64:,} tokens"
+    assert read_log(part).entries == workspace.log("undisturbed")[:9]
+    assert workspace.train_here(part.name, "--resume_from_checkpoint", "last")
+    assert read_log(part).entries == workspace.log(part.name) != workspace.log("undisturbed")
+    same_losses(read_log(part).entries, workspace.log("undisturbed"))
+    figure = draw([read_log(whole), read_log(part)])
+    panels = {panel.get_title(loc="left"): panel for row in figure.subfigs for panel in row.axes}
+    assert len(panels) == 6, "no MFU on a CPU"
+    for key, title in (LOSSES | PROGRESS).items():
+        if title in panels:
+            for line, output in zip(panels[title].get_lines(), ("undisturbed", part.name), strict=True):
+                assert list(line.get_xdata()) == list(range(1, STEPS + 1))
+                assert list(line.get_ydata()) == [entry[key] for entry in workspace.log(output)]
+
+
+def test_a_finished_run_is_not_run_again(workspace, undisturbed, capsys):
+    assert workspace.train_here("undisturbed", "--resume_from_checkpoint", "last")
+    assert "undisturbed: nothing to do, the finished model of this run is there" in capsys.readouterr().out
+    with pytest.raises(InputError, match="holds the finished model of an earlier run; choose another"):
+        workspace.train_here("undisturbed")
+    with pytest.raises(InputError, match=r"undisturbed: belongs to another run, with seed 42 \(now 7\)"):
+        workspace.train_here("undisturbed", "--resume_from_checkpoint", "last", "--seed", "7")
+    with pytest.raises(InputError, match=r"model.run\.json: .*expected a checkpoint or model of train.py"):
+        workspace.train_here("model", "--resume_from_checkpoint", "last")
+
+
+def test_a_run_does_not_continue_another_ones_checkpoint(workspace, undisturbed):
+    checkpoint = str(workspace.folder / "undisturbed" / "checkpoint-9")
+    with pytest.raises(InputError, match=r"belongs to another run, with seed 42 \(now 7\)"):
+        workspace.train_here("other", "--resume_from_checkpoint", checkpoint, "--seed", "7")
+    for name in ("nowhere", "undisturbed"):
+        with pytest.raises(InputError, match=f"{name}: is no checkpoint .*name a folder checkpoint-STEP, or last"):
+            workspace.train_here("other", "--resume_from_checkpoint", str(workspace.folder / name))
+
+
+@pytest.mark.parametrize(("number", "file"), [(9, "optimizer.pt"), (9, "scheduler.pt"), (STEPS, "model.safetensors")])
+def test_a_damaged_checkpoint_is_neither_continued_nor_made_a_model(workspace, undisturbed, tmp_path, number, file):
+    name = f"checkpoint-{number}"
+    damaged = shutil.copytree(workspace.folder / "undisturbed" / name, tmp_path / "run" / name)
+    if file == "model.safetensors":
+        os.truncate(damaged / file, 9)
+    else:
+        (damaged / file).unlink()
+    with pytest.raises(InputError, match=f"{name}/{file}: (is missing|has 9 bytes, was saved with)"):
+        workspace.train_here(str(tmp_path / "run"), "--resume_from_checkpoint", "last")
+    assert os.listdir(tmp_path / "run") == [name]
+
+
+def test_two_runs_do_not_write_to_one_folder(workspace):
+    with held(workspace.folder / "taken"), pytest.raises(InputError, match="is being written by"):
+        workspace.train_here("taken")
+
+
+def test_a_loss_or_gradient_that_is_no_number_stops_the_run_and_keeps_its_checkpoints(workspace):
+    with pytest.raises(InputError, match=r"the gradient norm of step 2 is nan.*checkpoint-1;"):
+        workspace.train_here("nan", "--learning_rate", "1e30", "--save_steps", "1")
+    assert [path.name for path in (workspace.folder / "nan").glob("checkpoint-*")] == ["checkpoint-1"]
+    shutil.copytree(workspace.folder / "model", workspace.folder / "broken model")
+    model = AutoModelForCausalLM.from_pretrained(workspace.folder / "model")
+    model.lm_head.weight.data[7, 7] = torch.nan
+    model.save_pretrained(workspace.folder / "broken model")
+    with pytest.raises(InputError, match=r"the loss of step 1 is nan.*no checkpoint was saved yet;"):
+        workspace.train_here("nan at once", model_name_or_path=str(workspace.folder / "broken model"))
+
+
+def test_a_full_disk_leaves_no_half_checkpoint_and_the_run_goes_on_when_there_is_space(workspace):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"checkpoint-3: File too large; raise the limit .*RESUME=1"):
+            workspace.train_here("full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (workspace.folder / "full").iterdir()] == ["runs"], "TensorBoard's"
+    assert workspace.train_here("full", "--resume_from_checkpoint", "last")
+
+
+def test_bad_input_is_named_before_training(workspace):
+    with pytest.raises(InputError, match="model: is no dataset folder"):
+        workspace.train_here("bad", wikipedia_dataset_dir=str(workspace.folder / "model"))
+    with pytest.raises(InputError, match="4096"):
+        workspace.train_here("bad", max_length=4096)
+    empty = Dataset.from_list([{name: [] for name in TRAINING_COLUMNS} | {"title": ""}])
+    empty.save_to_disk(workspace.folder / "empty")
+    with pytest.raises(InputError, match="empty: holds no token"):
+        workspace.train_here("bad", wikipedia_dataset_dir=str(workspace.folder / "empty"))
+    assert not list(workspace.folder.glob("bad*"))
+
+
+def test_train_sh_reports_a_users_mistake_in_one_line(workspace):
+    eight_gpus = str(ROOT / "configs/accelerate/zero3_8gpu.yaml")
+    text = workspace.train("bad", code=1, ACCELERATE_CONFIG=eight_gpus, CUDA_VISIBLE_DEVICES="")
+    assert text == (
+        f"error: {eight_gpus}: asks for 8 GPUs on this machine, it has 0; "
+        "ACCELERATE_CONFIG=configs/accelerate/cpu.yaml is for a CPU\n"
+    )
+    text = workspace.train("bad", code=1, ACCELERATE_CONFIG=str(ROOT / "configs/train/tiny_cpu.yaml"))
+    assert text.endswith("tiny_cpu.yaml: is no configuration of accelerate; configs/accelerate/ holds some\n")
+    assert "WIKIPEDIA_DATASET_DIR is not set" in workspace.train("bad", WIKIPEDIA_DATASET_DIR="", code=2)
+    assert "expected a plain name" in workspace.train("bad", RUN_NAME="../x", code=2)
+    text = workspace.train("bad", "--max_length", "4096", code=1)
+    assert "Traceback" not in text
+    assert [line for line in text.splitlines() if line.startswith("error: ") and "4096" in line]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "ddp"])
+def test_a_run_that_is_stopped_before_it_listens_ends_at_once(workspace, kind):
+    output = f"stopped {kind}"
+    machine = workspace.environment["ACCELERATE_CONFIG"] if kind == "cpu" else workspace.machine(kind)
+    process = workspace.start(output, machine=machine)
+    while not processes_below(process, "leia.training.launch"):
+        time.sleep(0.01)
+    process.terminate()
+    assert process.communicate()[0] == "stopped before the first checkpoint; the same command begins again\n"
+    assert process.returncode == 143 and not (workspace.folder / output).exists()
+
+
+def is_pending(number: signal.Signals, process: psutil.Process) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(re.search(r"ShdPnd:\t(\w+)", status)[1], 16) >> (number - 1) & 1)
+
+
+def test_a_process_that_was_killed_is_said(workspace):
+    process = workspace.start("killed", "--max_steps", "9999", "--save_steps", "9999")
+    read_until(process, "step 2/")
+    processes_below(process, "train.py")[-1].kill()  # below its launcher
+    assert "error: a process was killed (SIGKILL); if that was for lack of memory" in process.communicate()[0]
+    assert process.returncode == 137
+
+
+def test_a_model_that_comes_with_its_code_keeps_it(workspace):
+    given = shutil.copytree(workspace.folder / "model", workspace.folder / "model with code")
+    (given / "toy.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class ToyConfig(LlamaConfig):\n    model_type = 'toy'\n"
+        "class ToyModel(LlamaForCausalLM):\n    config_class = ToyConfig\n"
+    )
+    code = {"model_type": "toy", "auto_map": {"AutoConfig": "toy.ToyConfig", "AutoModelForCausalLM": "toy.ToyModel"}}
+    (given / "config.json").write_text(json.dumps(json.loads((given / "config.json").read_text()) | code))
+    with pytest.raises(InputError, match="contains custom code"):
+        workspace.train_here("with code", model_name_or_path=str(given))
+    workspace.train_here("with code", "--max_steps", "1", model_name_or_path=str(given), trust_remote_code=True)
+    trained = workspace.folder / "with code"
+    assert type(AutoModelForCausalLM.from_pretrained(trained, trust_remote_code=True)).__name__ == "ToyModel"
+
+
+def test_adapters_are_merged_into_a_model_that_plain_transformers_loads(workspace, recwarn):
+    workspace.train_here("new folder/lora", lora_rank=4)
+    assert [str(warning.message) for warning in recwarn] == []
+    model = AutoModelForCausalLM.from_pretrained(workspace.folder / "new folder/lora")
+    former = AutoModelForCausalLM.from_pretrained(workspace.folder / "model")
+    assert type(model) is type(former)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(model.state_dict()[name], former.state_dict()[name])
+    rows = slice(0, former.config.vocab_size)
+    assert torch.equal(model.get_input_embeddings().weight[rows], former.get_input_embeddings().weight)
+    log = workspace.log("new folder/lora")
+    assert log[-1]["loss"] < log[0]["loss"]
