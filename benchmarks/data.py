@@ -17,8 +17,8 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from leia.base.cli import command, folder_made_by
-from leia.base.datasets import EncodedArticles, open_dataset, training_schema
+from leia.base.cli import command, input_folder
+from leia.base.datasets import EncodedArticles, open_training_dataset
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.insertion import STRATEGIES
 from leia.data.tokenizers import add_entity_name_tags
@@ -27,19 +27,13 @@ VOCABULARY_SIZE = 32_000
 
 
 @command
-@click.option(
-    "--wikipedia_dataset_dir",
-    type=folder_made_by("build_wikipedia_dataset.py"),
-    show_default="made up",
-    help="Articles to pack.",
+@input_folder(
+    "--wikipedia_dataset_dir", "build_wikipedia_dataset.py", "Articles to pack.", required=False, show_default="made up"
 )
 @click.option("--max_length", type=click.IntRange(min=1), default=2048, help="Tokens of a block.")
 @click.option("--tokens", type=click.IntRange(min=1), default=20_000_000, help="Tokens to measure each figure with.")
 def data(wikipedia_dataset_dir: str | None, max_length: int, tokens: int) -> None:
-    if wikipedia_dataset_dir:
-        dataset = open_dataset(wikipedia_dataset_dir, training_schema(0), "build_wikipedia_dataset.py")
-    else:
-        dataset = made_up_articles(2000)
+    dataset = open_training_dataset(wikipedia_dataset_dir) if wikipedia_dataset_dir else made_up_articles(2000)
     for line in benchmark_data(dataset, max_length, tokens):
         click.echo(line)
 

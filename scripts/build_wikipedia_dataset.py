@@ -9,36 +9,30 @@ tokens, end exclusive) with manifest.json in it.
         --output_dir jawiki-dataset
 """
 
+from dataclasses import asdict
+from typing import Any
+
 import click
 
 from leia.base.cli import (
     OUTPUT_FOLDER,
-    checked_by,
-    command,
-    file_made_by,
-    folder_made_by,
+    articles_option,
     num_workers_option,
-    option,
+    options_of,
+    output_option,
+    overwrite_option,
+    pivot_ids_option,
+    step_command,
+    trust_remote_code_option,
 )
-from leia.corpus.titles import check_language
-from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX
+from leia.data.names import NameRule
 
 
-@command
+@step_command
 @click.option("--model_name", required=True, help="Model (hub name or folder) whose tokenizer is used.")
-@click.option(
-    "--preprocessed_dataset_dir",
-    type=folder_made_by("preprocess_wikipedia.py"),
-    required=True,
-    help="Made by preprocess_wikipedia.py.",
-)
-@click.option(
-    "--wikidata_id_file",
-    type=file_made_by("extract_wikidata_ids.py"),
-    required=True,
-    help="Id file of the pivot language.",
-)
-@click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Dataset folder to write; replaced whole.")
+@articles_option
+@pivot_ids_option
+@output_option("--output_dir", OUTPUT_FOLDER, "Dataset folder to write; replaced as a whole.")
 @click.option(
     "--max_length",
     type=click.IntRange(2),
@@ -46,66 +40,36 @@ from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX
     show_default="keep whole",
     help="Cut articles to this many tokens.",
 )
-@option(
-    "Names",
-    "--pivot_language",
-    default="en",
-    callback=checked_by(check_language),
-    help="Language of the names; the id file must be of its Wikipedia.",
-)
-@option(
-    "Names",
-    "--excluded_namespaces",
-    default=",".join(EXCLUDED_NAMESPACES),
-    help="Titles in these namespaces give no name; with commas between.",
-)
-@option("Names", "--list_prefix", default=LIST_PREFIX, help="Titles of lists start so and give no name.")
-@click.option("--trust_remote_code", is_flag=True, help="Run tokenizer code that comes with the model.")
+@options_of(NameRule)
+@trust_remote_code_option
 @num_workers_option
+@overwrite_option
 def main(
     model_name: str,
     preprocessed_dataset_dir: str,
     wikidata_id_file: str,
     output_dir: str,
     max_length: int | None,
-    pivot_language: str,
-    excluded_namespaces: str,
-    list_prefix: str,
     trust_remote_code: bool,
     num_workers: int,
+    overwrite: bool,
+    **names: Any,
 ) -> None:
-    from leia.base.datasets import PREPROCESSED_SCHEMA, new_dataset, open_dataset, save_dataset, training_schema
-    from leia.base.step import MANIFEST_NAME, InputIdentities, Tally, write_manifest
-    from leia.corpus.id_files import check_id_file
+    from leia.base.datasets import NewDataset, open_articles, save_dataset, training_schema
+    from leia.base.step import open_step
     from leia.data.encoding import distinct_qids, encode_dataset
-    from leia.data.names import parse_namespaces, read_pivot_titles
+    from leia.data.names import read_pivot_titles
     from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
 
-    check_id_file(wikidata_id_file, pivot_language)
-    namespaces = parse_namespaces(excluded_namespaces)
-    with new_dataset(output_dir, training_schema(0)) as folder:
-        articles = open_dataset(preprocessed_dataset_dir, PREPROCESSED_SCHEMA, "scripts/preprocess_wikipedia.py")
-        inputs = InputIdentities([preprocessed_dataset_dir, wikidata_id_file])
-        tokenizer = load_tokenizer(model_name, trust_remote_code)
-        titles, titles_tally = read_pivot_titles(wikidata_id_file, distinct_qids(articles), namespaces, list_prefix)
-        tally = Tally("anchors")
-        batches = encode_dataset(articles, tokenizer, titles, max_length, num_workers, tally)
-        save_dataset(folder, training_schema(count_ids(tokenizer)), batches)
-        options = {
-            "tokenizer": {"name": model_name.rstrip("/").rsplit("/", 1)[-1], **tokenizer_identity(tokenizer)},
-            "max_length": max_length,
-            "pivot_language": pivot_language,
-            "excluded_namespaces": namespaces,
-            "list_prefix": list_prefix,
-        }
-        write_manifest(
-            folder / MANIFEST_NAME,
-            "build_wikipedia_dataset",
-            inputs,
-            options,
-            [Tally("articles", len(articles)), tally, titles_tally],
-        )
-    click.echo(f"{tally}\n{titles_tally}\nwritten: {output_dir} ({len(articles):,} articles)")
+    tokenizer, rule = load_tokenizer(model_name, trust_remote_code), NameRule(**names)
+    schema = training_schema(count_ids(tokenizer))
+    name = model_name.rstrip("/").rsplit("/", 1)[-1]
+    options = {"tokenizer": {"name": name, **tokenizer_identity(tokenizer)}, "max_length": max_length, **asdict(rule)}
+    inputs, output = [preprocessed_dataset_dir, wikidata_id_file], NewDataset(output_dir, schema)
+    with open_step("build_wikipedia_dataset", inputs, output, options, overwrite) as step:
+        articles = open_articles(preprocessed_dataset_dir)
+        titles = read_pivot_titles(wikidata_id_file, distinct_qids(articles), rule, step)
+        save_dataset(step.target, schema, encode_dataset(articles, tokenizer, titles, max_length, num_workers, step))
 
 
 if __name__ == "__main__":

@@ -8,26 +8,22 @@ make_corpus_report.py reads.
 
 import click
 
-from leia.base.cli import OUTPUT_FILE, command, folder_made_by
+from leia.base.cli import command, input_folder, statistics_file_option, trust_remote_code_option
 
 
 @command
-@click.option(
-    "--wikipedia_dataset_dir",
-    type=folder_made_by("build_wikipedia_dataset.py"),
-    required=True,
-    help="Made by build_wikipedia_dataset.py.",
-)
-@click.option("--json", "json_file", type=OUTPUT_FILE, default=None, help="Write the counts to this file too.")
+@input_folder("--wikipedia_dataset_dir", "build_wikipedia_dataset.py")
+@statistics_file_option
 @click.option("--model_name", default=None, help="Tokenizer of the dataset: list the most inserted names too.")
-@click.option("--trust_remote_code", is_flag=True, help="Run tokenizer code that comes with the model.")
+@trust_remote_code_option
 def main(wikipedia_dataset_dir: str, json_file: str | None, model_name: str | None, trust_remote_code: bool) -> None:
-    from leia.base.datasets import open_dataset, training_schema
-    from leia.base.outputs import write_json
+    from leia.base.datasets import open_training_dataset
+    from leia.base.outputs import write_file
     from leia.base.step import read_manifest
+    from leia.base.text import to_json
     from leia.reports.statistics import dataset_statistics, describe_dataset, most_inserted_names
 
-    dataset = open_dataset(wikipedia_dataset_dir, training_schema(0), "scripts/build_wikipedia_dataset.py")
+    dataset = open_training_dataset(wikipedia_dataset_dir)
     manifest = read_manifest(wikipedia_dataset_dir)
     statistics = dataset_statistics(dataset, manifest)
     if model_name is not None:
@@ -40,7 +36,7 @@ def main(wikipedia_dataset_dir: str, json_file: str | None, model_name: str | No
         statistics["top_names"] = [[texts.join(ids).strip(), count] for ids, count in most_inserted_names(dataset)]
     click.echo(describe_dataset(statistics))
     if json_file is not None:
-        write_json(json_file, statistics)
+        write_file(json_file, to_json(statistics))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, command, option
+from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, command, option, trust_remote_code_option
 
 
 def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
@@ -66,7 +66,7 @@ def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
 @option("How", "--dtype", type=click.Choice(["auto", "float16", "bfloat16", "float32"]), default="auto",
               help="auto: float16 on a GPU, as published, else float32.")  # fmt: skip
 @option("How", "--batch_size", default="auto", callback=number_or_auto, help="Items a batch (under harness: choices).")
-@click.option("--trust_remote_code", is_flag=True, help="Run code that the model's author put beside the weights.")
+@trust_remote_code_option
 @click.option("--dry_run", is_flag=True, help="Check everything, say what would be evaluated, load no model.")
 def main(
     model_name_or_path: str,

@@ -8,61 +8,49 @@ Reads a Wikidata JSON dump (`wikidata-<date>-all.json.bz2`) or, fifty times smal
         --dump_file wikidata-20230703-all.json.bz2 --output_dir wikidata --languages "en,ja"
 """
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, checked_by, command
+from leia.base.cli import (
+    OUTPUT_FOLDER,
+    allow_truncated_option,
+    dump_option,
+    output_option,
+    overwrite_option,
+    step_command,
+)
 from leia.base.errors import InputError
-from leia.base.outputs import new_file
-from leia.base.step import InputIdentities, Tally, write_manifest
+from leia.base.outputs import NewFiles
+from leia.base.step import open_step
 from leia.corpus.titles import parse_languages, site_of_language
 
 
-@command
-@click.option("--dump_file", type=EXISTING_FILE, required=True, help="Wikidata JSON dump, or wb_items_per_site.sql.gz.")
-@click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder for <language>-wikidata-ids.tsv.")
-@click.option(
-    "--languages",
-    required=True,
-    callback=checked_by(parse_languages),
-    help='Language codes with commas between, say "en,ja".',
-)
+@step_command
+@dump_option("Wikidata JSON dump, or wb_items_per_site.sql.gz.")
+@output_option("--output_dir", OUTPUT_FOLDER, "Folder for <language>-wikidata-ids.tsv.")
+@click.option("--languages", required=True, help='Language codes with commas between, say "en,ja".')
 @click.option(
     "--max_errors", type=click.IntRange(0), default=0, help="Pass over up to this many broken lines of the JSON dump."
 )
-@click.option("--allow_truncated", is_flag=True, help="Use what stands before the break of a dump that broke off.")
-def main(dump_file: str, output_dir: str, languages: list[str], max_errors: int, allow_truncated: bool) -> None:
-    from leia.corpus.dumps import start_of_dump
+@allow_truncated_option
+@overwrite_option
+def main(
+    dump_file: str, output_dir: str, languages: str, max_errors: int, allow_truncated: bool, overwrite: bool
+) -> None:
     from leia.corpus.id_files import write_id_files
-    from leia.corpus.wikidata import is_table_dump, read_json_sitelinks, read_sql_sitelinks
+    from leia.corpus.wikidata import read_sitelinks
 
-    folder = Path(output_dir)
-    inputs = InputIdentities([dump_file])
-    site_to_code = {site_of_language(code): code for code in languages}
-    with ExitStack() as stack:
-        # What is entered first is renamed last: the manifest says that the outputs are whole.
-        manifest = stack.enter_context(new_file(folder / "wikidata-ids.manifest.json"))
-        paths = {
-            site: stack.enter_context(new_file(folder / f"{code}-wikidata-ids.tsv"))
-            for site, code in site_to_code.items()
-        }
-        if is_table_dump(start_of_dump(dump_file)):
-            tally = Tally("table rows of these Wikipedias")
-            sitelinks = read_sql_sitelinks(dump_file, site_to_code, tally, allow_truncated)
-        else:
-            tally = Tally("entities")
-            sitelinks = read_json_sitelinks(dump_file, site_to_code, tally, max_errors, allow_truncated)
-        rows = write_id_files(sitelinks, paths)
-        missing = [site_to_code[site] for site, count in rows.items() if not count.kept]
+    folder, codes = Path(output_dir), parse_languages(languages)
+    languages_of = {site_of_language(code): code for code in codes}
+    files = {site: folder / f"{code}-wikidata-ids.tsv" for site, code in languages_of.items()}
+    output = NewFiles(files, folder / "wikidata-ids.manifest.json")
+    options = {"languages": codes, "max_errors": max_errors, "allow_truncated": allow_truncated}
+    with open_step("extract_wikidata_ids", [dump_file], output, options, overwrite) as step:
+        sitelinks = read_sitelinks(dump_file, files, step, max_errors, allow_truncated)
+        missing = [languages_of[site] for site in write_id_files(sitelinks, step.target, step)]
         if missing:
             raise InputError(f"{dump_file}: holds no page of the Wikipedia in {', '.join(missing)}; check --languages")
-        options = {"languages": languages, "max_errors": max_errors, "allow_truncated": allow_truncated}
-        tallies = [tally, *rows.values()]
-        write_manifest(manifest, "extract_wikidata_ids", inputs, options, tallies)
-    click.echo("\n".join(str(tally) for tally in tallies))
-    click.echo(f"written: {', '.join(str(folder / f'{code}-wikidata-ids.tsv') for code in languages)}")
 
 
 if __name__ == "__main__":

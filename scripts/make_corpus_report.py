@@ -10,14 +10,14 @@ corpus.svg and corpus.pdf.
 
 import click
 
-from leia.base.cli import OUTPUT_FOLDER, command, file_made_by
+from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command
 
 
 @command
 @click.option(
     "--corpus",
     "corpora",
-    type=(file_made_by("compute_dataset_stats.py --json"), file_made_by("compute_link_stats.py --json")),
+    type=(EXISTING_FILE, EXISTING_FILE),
     multiple=True,
     required=True,
     metavar="DATASET_STATS LINK_STATS",

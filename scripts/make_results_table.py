@@ -11,15 +11,13 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, folder_made_by
+from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, input_folder
 
 
 @command
 @click.option("--table", required=True, type=EXISTING_FILE, help="A file of configs/tables/.")
-@click.option(
-    "--results_dir",
-    type=folder_made_by("evaluate.sh"),
-    help="Holds a folder of results a run; none: the authors' table.",
+@input_folder(
+    "--results_dir", "evaluate.sh", "Holds a folder of results a run; none: the authors' table.", required=False
 )
 @click.option("--output_dir", type=OUTPUT_FOLDER, help="For the table in all formats and the figure.")
 @click.option("--note", default="", help="A line above the table and the figure, say what the models are.")

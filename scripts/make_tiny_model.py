@@ -8,26 +8,24 @@ AutoModelForCausalLM load.
 
 import click
 
-from leia.base.cli import OUTPUT_FOLDER, command, folder_made_by
+from leia.base.cli import OUTPUT_FOLDER, command, input_folder
 
 
 @command
-@click.option(
+@input_folder(
     "--preprocessed_dataset_dir",
-    type=folder_made_by("preprocess_wikipedia.py"),
-    required=True,
+    "preprocess_wikipedia.py",
+    "A folder of preprocess_wikipedia.py; may be given more than once.",
     multiple=True,
-    help="A folder of preprocess_wikipedia.py; may be given more than once.",
 )
 @click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="The folder for the model and its tokenizer.")
 @click.option("--vocab_size", type=click.IntRange(min=512), default=2000, help="Tokens at most, 256 bytes among them.")
 @click.option("--seed", type=int, default=42, help="Seed of the random weights.")
 def main(preprocessed_dataset_dir: tuple[str, ...], output_dir: str, vocab_size: int, seed: int) -> None:
-    from leia.base.datasets import PREPROCESSED_SCHEMA, open_dataset
+    from leia.base.datasets import open_articles
     from leia.training.tiny_model import make_tiny_model
 
-    folders = [open_dataset(path, PREPROCESSED_SCHEMA, "preprocess_wikipedia.py") for path in preprocessed_dataset_dir]
-    texts = [text for dataset in folders for text in dataset["text"]]
+    texts = [text for path in preprocessed_dataset_dir for text in open_articles(path)["text"]]
     parameters = make_tiny_model(texts, output_dir, vocab_size, seed)
     click.echo(f"{output_dir}: a Llama of {parameters:,} parameters with random weights")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import command, folder_made_by
+from leia.base.cli import command, input_folder
 from leia.reports.figures import IMAGE_FORMATS
 
 
@@ -22,14 +22,7 @@ def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:
 
 
 @command
-@click.option(
-    "--run_dir",
-    "run_dirs",
-    type=folder_made_by("train.sh"),
-    required=True,
-    multiple=True,
-    help="OUTPUT_DIR of a run of train.sh; may be given more than once.",
-)
+@input_folder("--run_dir", "train.sh", "OUTPUT_DIR of a run of train.sh; may be given more than once.", multiple=True)
 @click.option(
     "--output_file",
     type=click.Path(dir_okay=False),
@@ -37,11 +30,11 @@ def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:
     callback=image_file,
     help="The figure: .svg, .png or .pdf.",
 )
-def main(run_dirs: tuple[str, ...], output_file: Path) -> None:
+def main(run_dir: tuple[str, ...], output_file: Path) -> None:
     from leia.base.outputs import new_file
     from leia.reports.figures import draw, read_log, save_figure
 
-    runs = [read_log(Path(run_dir)) for run_dir in run_dirs]
+    runs = [read_log(Path(path)) for path in run_dir]
     with new_file(output_file) as partial:
         save_figure(draw(runs), partial, output_file.suffix.removeprefix("."))
     click.echo("\n".join([*(run.describe() for run in runs), f"written: {output_file}"]))

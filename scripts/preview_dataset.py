@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import OUTPUT_FILE, command, file_made_by, folder_made_by, option
+from leia.base.cli import OUTPUT_FILE, InputPath, command, input_folder, option, trust_remote_code_option
 from leia.data.insertion import STRATEGIES
 
 SAMPLES = 5
@@ -23,12 +23,7 @@ STREAM = "Stream, as for training"
 
 @command
 @click.option("--model_name", required=True, help="Model (hub name or folder) whose tokenizer made the dataset.")
-@click.option(
-    "--dataset_dir",
-    type=folder_made_by("build_wikipedia_dataset.py"),
-    required=True,
-    help="Made by build_wikipedia_dataset.py.",
-)
+@input_folder("--dataset_dir", "build_wikipedia_dataset.py")
 @option(STREAM, "--max_length", type=click.IntRange(1), default=2048, help="Tokens of a block.")
 @option(
     STREAM, "--entity_name_insertion_prob", type=click.FloatRange(0, 1), default=1.0, help="Share of names inserted."
@@ -59,18 +54,18 @@ STREAM = "Stream, as for training"
 @option(
     "Output",
     "--preprocessed_dataset_dir",
-    type=folder_made_by("preprocess_wikipedia.py"),
+    type=InputPath("preprocess_wikipedia.py", file_okay=False),
     default=None,
     help="For --html: explain the links of the text.",
 )
 @option(
     "Output",
     "--wikidata_id_file",
-    type=file_made_by("extract_wikidata_ids.py"),
+    type=InputPath("extract_wikidata_ids.py", dir_okay=False),
     default=None,
     help="For --html: the one that the build read.",
 )
-@click.option("--trust_remote_code", is_flag=True, help="Run tokenizer code that comes with the model.")
+@trust_remote_code_option
 def main(
     model_name: str,
     dataset_dir: str,
@@ -90,14 +85,14 @@ def main(
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
     if preprocessed_dataset_dir is not None and html_file is None:
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file are for --html")
-    from leia.base.datasets import open_dataset, training_schema
+    from leia.base.datasets import open_training_dataset
     from leia.base.outputs import new_file
     from leia.base.step import read_manifest
     from leia.data.packing import LeiaConstantLengthDataset
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
     from leia.reports.preview import TokenTexts, page_through, render_blocks
 
-    dataset = open_dataset(dataset_dir, training_schema(0), "scripts/build_wikipedia_dataset.py")
+    dataset = open_training_dataset(dataset_dir)
     manifest = read_manifest(dataset_dir)
     tokenizer = load_tokenizer(model_name, trust_remote_code)
     check_dataset(dataset, tokenizer, manifest, dataset_dir)

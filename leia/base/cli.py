@@ -11,6 +11,7 @@
 - a pipe whose reader has had enough (`| head`) is no error.
 """
 
+import dataclasses
 import errno
 import functools
 import json
@@ -27,7 +28,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from leia.base.errors import InputError
+from leia.base.errors import AlreadyComplete, InputError, MissingInput
 from leia.base.pool import available_cores
 from leia.base.text import one_line
 
@@ -39,38 +40,38 @@ OUTPUT_FILE = click.Path(dir_okay=False)
 OUTPUT_FOLDER = click.Path(file_okay=False)
 
 
-class _OutputOfAStep(click.Path):
-    def __init__(self, made_by: str, **kind: bool) -> None:
-        super().__init__(exists=True, readable=True, **kind)
-        self.made_by = made_by
+class InputPath(click.Path):
+    """A file or folder to read. The commands ask for it by `require`, whose error names the script that makes it."""
+
+    def __init__(self, made_by: str = "", **kind: bool) -> None:
+        super().__init__(readable=True, **kind)
+        self._made_by = made_by
+
+    def require(self, value: Any, param: click.Parameter, ctx: click.Context) -> None:
+        """Raise `click.BadParameter` where it is not there."""
+        existing = click.Path(exists=True, file_okay=self.file_okay, dir_okay=self.dir_okay, readable=True)
+        try:
+            existing.convert(value, param, ctx)
+        except click.BadParameter as error:
+            made_by = f"; {self._made_by} makes it" if self._made_by else ""
+            self.fail(error.message.removesuffix(".") + made_by, param, ctx)
+
+
+class CommaSeparated(click.ParamType):
+    """A list with commas between, as a tuple; each part is what `convert_part` makes of it (`ValueError`: bad use)."""
+
+    name = "list"
+
+    def __init__(self, convert_part: Callable[[str], Any] = str) -> None:
+        self._convert_part = convert_part
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return tuple(value)
         try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter as error:
-            self.fail(f"{error.message.removesuffix('.')}; {self.made_by} makes it", param, ctx)
-
-
-def file_made_by(step: str) -> click.Path:
-    """An existing file; where there is none, the error names the step that makes it."""
-    return _OutputOfAStep(step, dir_okay=False)
-
-
-def folder_made_by(step: str) -> click.Path:
-    """An existing folder; where there is none, the error names the step that makes it."""
-    return _OutputOfAStep(step, file_okay=False)
-
-
-def checked_by(check: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str], Any]:
-    """For an option's `callback`: its value is what `check` returns, and an `InputError` of `check` is wrong use."""
-
-    def callback(_: click.Context, __: click.Parameter, value: str) -> Any:
-        try:
-            return check(value)
-        except InputError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return callback
+            return tuple(self._convert_part(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
 
 
 class _Option(click.Option):
@@ -82,6 +83,34 @@ class _Option(click.Option):
 def option(heading: str, *names: str, **settings: Any) -> Callable[..., Any]:
     """`click.option` under a heading of `--help`, for commands with more than five optional ones."""
     return click.option(*names, cls=_Option, heading=heading, **settings)
+
+
+def setting(heading: str, help: str, default: Any = dataclasses.MISSING, **of_click: Any) -> Any:
+    """A field of a dataclass of which `options_of` makes an option, with its help under this heading."""
+    metadata = {"heading": heading, "help": help, "of_click": of_click}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def options_of(settings: type, in_config: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option for each field of the dataclass `settings`, which is made by `setting`.
+
+    With `in_config` an option that is not given is None, since a configuration file may give it. A flag may stand alone
+    or be followed by true or false then.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        for field in reversed(dataclasses.fields(settings)):
+            required = field.default is dataclasses.MISSING
+            shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+            own = {"type": field.type, "help": field.metadata["help"], "default": shown, **field.metadata["of_click"]}
+            if in_config:
+                own["default"] = None
+                own["help"] += "  [required, here or in --config]" if required else f"  [default: {shown}]"
+                own |= {"is_flag": False, "flag_value": True} if field.type is bool else {}
+            function = option(field.metadata["heading"], f"--{field.name}", **own)(function)
+        return function
+
+    return decorate
 
 
 class OneLineErrors(click.Command):
@@ -124,33 +153,74 @@ class _Command(OneLineErrors):
         formatter.write(f"\nExample:\n{self.epilog}\n")  # as it is: a line may be longer than the window is wide
 
 
-num_workers_option = click.option(
-    "--num_workers",
-    type=click.IntRange(1),
-    default=available_cores,
-    show_default="all cores",
-    help="Processes to work in; the output does not depend on it.",
+def input_file(name: str, made_by: str, help: str = "", **settings: Any) -> Callable[..., Any]:
+    """A required option (unless `required=False`) that names a file of the script `made_by`."""
+    settings = {"required": True, "help": help or f"Made by {made_by}.", **settings}
+    return click.option(name, type=InputPath(made_by, dir_okay=False), **settings)
+
+
+def input_folder(name: str, made_by: str, help: str = "", **settings: Any) -> Callable[..., Any]:
+    """A required option (unless `required=False`) that names a folder of the script `made_by`."""
+    settings = {"required": True, "help": help or f"Made by {made_by}.", **settings}
+    return click.option(name, type=InputPath(made_by, file_okay=False), **settings)
+
+
+def output_option(name: str, kind: click.Path, help: str) -> Callable[..., Any]:
+    return click.option(name, type=kind, required=True, help=help)
+
+
+def workers_option(name: str, help: str) -> Callable[..., Any]:
+    return click.option(name, type=click.IntRange(1), default=available_cores, show_default="all cores", help=help)
+
+
+articles_option = input_folder("--preprocessed_dataset_dir", "preprocess_wikipedia.py")
+pivot_ids_option = input_file("--wikidata_id_file", "extract_wikidata_ids.py", "Id file of the pivot language.")
+num_workers_option = workers_option("--num_workers", "Processes to work in; the output does not depend on it.")
+statistics_file_option = click.option(
+    "--json", "json_file", type=OUTPUT_FILE, default=None, help="Write the counts to this file too."
 )
+allow_truncated_option = click.option(
+    "--allow_truncated", is_flag=True, help="Use what stands before the break of a dump that broke off."
+)
+trust_remote_code_option = click.option("--trust_remote_code", is_flag=True, help="Run code that comes with the model.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Make the output again though it is complete.")
 
 
-def command(function: Callable[..., None]) -> click.Command:
+def dump_option(help: str) -> Callable[..., Any]:
+    return click.option("--dump_file", type=InputPath(dir_okay=False), required=True, help=help)
+
+
+def step_command(function: Callable[..., None]) -> click.Command:
+    """`command` for a step: inputs may be missing where its output is complete, which `open_step` knows."""
+    return command(function, inputs_may_be_missing=True)
+
+
+def command(function: Callable[..., None], inputs_may_be_missing: bool = False) -> click.Command:
     """A click command from `function`; see the module's docstring for what it adds."""
     *paragraphs, example = (sys.modules[function.__module__].__doc__ or "\n\n").split("\n\n")
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         signal.signal(signal.SIGTERM, _stop)
+        if not inputs_may_be_missing:
+            _require_inputs(click.get_current_context())
+        exit_code = 1
         try:
             function(*args, **kwargs)
             return
+        except AlreadyComplete as complete:
+            click.echo(complete)
+            return
         except InputError as error:
-            message = str(error)
+            if isinstance(error, MissingInput):
+                _require_inputs(click.get_current_context())
+            message, exit_code = str(error), error.exit_code
         except OSError as error:
             if error.errno in (None, errno.EPIPE):  # the reader of a pipe (`| head`) has had enough: click is quiet
                 raise
             message = describe_os_error(error)
         # Only here, where the exception and with it the progress bars of the failed work are gone.
-        fail(message)
+        fail(message, exit_code)
 
     return click.command(
         cls=_Command,
@@ -158,6 +228,15 @@ def command(function: Callable[..., None]) -> click.Command:
         epilog=indent(dedent(example).strip(), "  "),
         context_settings={"show_default": True, "max_content_width": 120},
     )(run)
+
+
+def _require_inputs(context: click.Context) -> None:
+    """Raise `click.BadParameter` for the first option that names an input which is not there."""
+    for parameter in context.command.params:
+        value = context.params[parameter.name]
+        if isinstance(parameter.type, InputPath) and value is not None:
+            for path in value if parameter.multiple else [value]:
+                parameter.type.require(path, parameter, context)
 
 
 def _stop(*_: Any) -> NoReturn:

@@ -5,30 +5,26 @@ opened with errors that name the step which makes the missing folder, read as nu
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 
 from leia.base.errors import InputError
-from leia.base.outputs import new_folder
-from leia.base.step import CACHE_FILES, MANIFEST_NAME
+from leia.base.outputs import NewFolder
+from leia.base.step import CACHE_FILES
+from leia.base.text import to_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-from bisect import bisect_right
-from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES, MANIFEST_NAME)
+DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES)
 
 PREPROCESSED_SCHEMA = pa.schema(
     {
@@ -73,20 +69,28 @@ def string_array(values: Sequence[bytes | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
-@contextmanager
-def new_dataset(path: str | Path, schema: pa.Schema) -> Iterator[Path]:
-    """A folder for a dataset of `schema` and its manifest: whole under its final name at the end, or not there.
+class NewDataset(NewFolder):
+    """A folder for the dataset and manifest of a step, which `save_dataset` fills.
 
-    Raises `InputError` where `path` holds a dataset with other columns: another step's, perhaps the input of this one.
+    Refused with an `InputError`: a folder that holds a dataset with other columns than those of `schema`, that of
+    another step, perhaps the input of this one.
     """
-    try:
-        columns = json.loads((Path(path) / "dataset_info.json").read_text(encoding="utf-8"))["features"]
-    except (OSError, ValueError, KeyError, TypeError):  # no dataset, or a damaged one
-        columns = schema.names
-    if set(columns) != set(schema.names):
-        raise InputError(f"{path}: holds the dataset of another step ({', '.join(columns)}); name another folder")
-    with new_folder(path, replaceable=DATASET_FILES) as folder:
-        yield folder
+
+    def __init__(self, path: str | Path, schema: pa.Schema) -> None:
+        super().__init__(path, DATASET_FILES)
+        self._schema = schema
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Path, Path]]:
+        try:
+            columns = json.loads((Path(self.path) / "dataset_info.json").read_text(encoding="utf-8"))["features"]
+        except (OSError, ValueError, KeyError, TypeError):  # no dataset, or a damaged one
+            columns = self._schema.names
+        if set(columns) != set(self._schema.names):
+            found = ", ".join(columns)
+            raise InputError(f"{self.path}: holds the dataset of another step ({found}); name another folder")
+        with super().open() as (folder, manifest):
+            yield folder, manifest
 
 
 def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
@@ -114,7 +118,7 @@ def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBat
     }
     info = {"features": {field.name: _feature(field.type) for field in schema}}
     for name, content in (("state.json", state), ("dataset_info.json", info)):
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (folder / name).write_text(to_json(content), encoding="utf-8")
 
 
 def _feature(kind: pa.DataType) -> Any:
@@ -126,25 +130,35 @@ def _feature(kind: pa.DataType) -> Any:
     return {"dtype": str(kind), "_type": "Value"}
 
 
-def open_dataset(path: str | Path, schema: pa.Schema, made_by: str) -> "Dataset":
-    """Open the dataset folder `path` for reading; its columns must have the names of `schema`.
+def open_articles(path: str | Path) -> "Dataset":
+    """The preprocessed articles in a dataset folder, with the columns of `PREPROCESSED_SCHEMA`.
 
-    Raises `InputError` when there is no dataset, an empty one or another step's; the message names `made_by`, the
-    script to run.
+    Raises `InputError` when there is no dataset, an empty one or another step's; the message names the script to run.
     """
+    return _open_dataset(Path(path), PREPROCESSED_SCHEMA.names, "scripts/preprocess_wikipedia.py")
+
+
+def open_training_dataset(path: str | Path) -> "Dataset":
+    """The encoded articles in a dataset folder, with the columns of `training_schema`.
+
+    Raises `InputError` when there is no dataset, an empty one or another step's; the message names the script to run.
+    """
+    return _open_dataset(Path(path), training_schema(0).names, "scripts/build_wikipedia_dataset.py")
+
+
+def _open_dataset(path: Path, columns: Sequence[str], made_by: str) -> "Dataset":
     from datasets import load_from_disk
 
-    path = Path(path)
     empty = f"{path}: holds no article; {made_by} says what it dropped and why"
     if not (path / "state.json").is_file():
-        raise InputError(f"{path}: is no dataset folder (it has no state.json); {made_by} makes one")
+        raise InputError(f"{path}: expected a dataset folder, found no state.json in it; {made_by} makes one")
     try:
         dataset = load_from_disk(str(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be opened as a dataset ({error}); make it again with {made_by}") from error
     except IndexError as error:  # `datasets` saves no rows as no file, and then misses it
         raise InputError(empty) from error
-    missing = [name for name in schema.names if name not in getattr(dataset, "column_names", ())]
+    missing = [name for name in columns if name not in getattr(dataset, "column_names", ())]
     if missing:
         raise InputError(f"{path}: lacks the columns {', '.join(missing)}; expected a dataset that {made_by} makes")
     if not len(dataset):

@@ -1,8 +1,63 @@
-"""The one exception a user's mistake or bad data ends in; `leia.base.cli.command` prints it as one line and exits 1."""
+"""What stops a step (`leia.base.cli` prints it as one line), and why a step leaves something out (`DropReason`)."""
+
+from enum import StrEnum
+from pathlib import Path
 
 
 class InputError(Exception):
-    """Bad data: the message says which file, where in it, what was expected and what to do. Exit code 1.
+    """Bad data: the message says which file, where in it, what was expected and what to do. Exit code 1."""
 
-    Wrong use of a command line (an unknown value, a missing file) is a `click.UsageError` instead: exit code 2.
-    """
+    exit_code = 1
+
+
+class UsageError(InputError):
+    """Wrong use that only the library can see: a setting out of range, settings that do not fit. Exit code 2."""
+
+    exit_code = 2
+
+
+class MissingInput(UsageError):
+    """What a step is to read is not there, and its output is not complete either."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: there is no such file or folder")
+
+
+class AlreadyComplete(Exception):
+    """Nothing to do: the output is there, and its manifest says that it was made from these inputs and options."""
+
+
+class DropReason(StrEnum):
+    """Why a page, row, article or link is not in the output: the keys of every tally, figure and report."""
+
+    # redirects: pages
+    NOT_A_REDIRECT = "not a redirect"
+    REDIRECT_CYCLE = "redirect into a cycle"
+
+    # Wikidata ids: entities, then titles
+    BROKEN_LINE = "line is not JSON"
+    NOT_AN_ITEM = "not an item (property, lexeme)"
+    NOT_A_QID = "id is not a QID"
+    NO_SITELINKS = "no sitelinks"
+    NO_SITELINK_ASKED_FOR = "no sitelink to the languages asked for"
+    TITLE_WITH_TAB = "title holds a tab or a line break"
+    TITLE_NOT_UNICODE = "title is not valid Unicode"
+    SAME_TITLE_LATER = "a later row has the same title"
+    SAME_QID_LATER = "a later row has the same Wikidata id"
+
+    # articles, then their links, on the way to anchors
+    NO_TEXT = "no text"
+    NO_LINK = "no link to an article"
+    SECTION_LINK = "section link (#)"
+    EXTERNAL_LINK = "external link"
+    EMPTY_LINK = "empty link"
+
+    # anchors on the way to names
+    NO_QID = "no Wikidata id"
+    NO_PIVOT_TITLE = "no title in the pivot language"
+    EXCLUDED_NAMESPACE = "title in an excluded namespace"
+    LIST_TITLE = "title of a list"
+    START_NOT_ON_BOUNDARY = "start not on a token boundary"
+    END_NOT_ON_BOUNDARY = "end not on a token boundary"
+    NOT_ON_BOUNDARIES = "not on token boundaries"  # of a dataset without a manifest: one end or both
+    BEYOND_MAX_LENGTH = "beyond --max_length"

@@ -1,4 +1,4 @@
-"""Outputs that are whole or not there: written beside their final name, renamed at the end, held by one process.
+"""Outputs that are complete or not there: written beside their final name, renamed at the end, held by one process.
 
 `new_file` and `new_folder` yield a hidden neighbour of the output (`.NAME.partial`) to write to. When the block ends
 well it takes the final name in one rename; when it fails it is removed; when the process was killed the next run of
@@ -7,18 +7,98 @@ are removed again.
 """
 
 import fcntl
-import json
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from leia.base.errors import InputError
+
+MANIFEST_NAME = "manifest.json"
+
+
+class Output(Protocol):
+    """What a step writes: `manifest` is where the manifest will lie, `str()` names the output to the user."""
+
+    @property
+    def manifest(self) -> Path: ...
+
+    def exists(self) -> bool:
+        """Whether all of it is there under the final names."""
+
+    def open(self) -> AbstractContextManager[tuple[Any, Path]]:
+        """Hold the output; yield where to write it and where to write its manifest, which is renamed last."""
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """One file; its manifest lies beside it. `open` yields the path to write."""
+
+    path: str | Path
+
+    @property
+    def manifest(self) -> Path:
+        return Path(f"{self.path}.{MANIFEST_NAME}")
+
+    def exists(self) -> bool:
+        return Path(self.path).is_file()
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Path, Path]]:
+        with new_file(self.manifest) as manifest, new_file(self.path) as path:
+            yield path, manifest
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class NewFiles:
+    """Several files of one step by some key, with one `manifest`. `open` yields the paths to write by the same keys."""
+
+    paths: Mapping[str, Path]
+    manifest: Path
+
+    def exists(self) -> bool:
+        return all(path.is_file() for path in self.paths.values())
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[dict[str, Path], Path]]:
+        with ExitStack() as stack:
+            manifest = stack.enter_context(new_file(self.manifest))
+            yield {key: stack.enter_context(new_file(path)) for key, path in self.paths.items()}, manifest
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.paths.values()))
+
+
+@dataclass(frozen=True)
+class NewFolder:
+    """A folder with its manifest in it; `replaceable` as in `new_folder`. `open` yields the folder to fill."""
+
+    path: str | Path
+    replaceable: Collection[str]
+
+    @property
+    def manifest(self) -> Path:
+        return Path(self.path) / MANIFEST_NAME
+
+    def exists(self) -> bool:
+        return self.manifest.is_file()
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Path, Path]]:
+        with new_folder(self.path, (*self.replaceable, MANIFEST_NAME)) as folder:
+            yield folder, folder / MANIFEST_NAME
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 @contextmanager
@@ -40,10 +120,10 @@ def new_file(path: str | Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write `content` as indented JSON, UTF-8, whole or not at all."""
+def write_file(path: str | Path, text: str) -> None:
+    """Write `text` to `path` in UTF-8, complete or not at all."""
     with new_file(path) as partial:
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -1,6 +1,14 @@
-"""What a step read, kept and dropped, and from what: counted in a `Tally`, written as the manifest of its output.
+"""A step of the pipeline: reads its inputs, counts what it keeps and drops, writes one output and its manifest.
 
-A manifest is JSON: `step`, `inputs` (name, bytes, SHA-256), `options`, `versions`, `tally`. It holds no time and no
+    with open_step("extract_redirects", [dump_file], NewFile(output_file), options) as step:
+        step.count("pages").drop(DropReason.NOT_A_REDIRECT)
+        step.target.write_text(...)
+
+The output takes its final name when the block ends well; then the counts are printed. Where the output is there already
+and its manifest says that it was made from the same inputs and options, there is nothing to do: `AlreadyComplete`,
+which `leia.base.cli` prints.
+
+The manifest is JSON: `step`, `inputs` (name, bytes, SHA-256), `options`, `versions`, `tally`. It holds no time and no
 path, so that two runs on two machines write the same bytes. For an output file it is `NAME.manifest.json` beside it,
 for an output folder it is `manifest.json` in it.
 """
@@ -10,16 +18,20 @@ import json
 import platform
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from leia.base.errors import InputError
+import click
 
-MANIFEST_NAME = "manifest.json"
+from leia.base.errors import AlreadyComplete, MissingInput
+from leia.base.outputs import MANIFEST_NAME, Output
+from leia.base.text import read_json, to_json
+
 CACHE_FILES = "cache-*.arrow"
 """What `datasets` leaves in a dataset's folder when somebody sorts or filters it."""
 
@@ -59,27 +71,82 @@ class Tally:
         return "\n".join(lines)
 
 
-def identify(path: Path) -> dict[str, Any]:
-    """Name, size in bytes and SHA-256 of a file, or of a folder by its files in the order of their names."""
-    if path.is_dir():
-        parts = [identify(file) for file in _files_of(path)]
-        digest = hashlib.sha256("\n".join(part["sha256"] for part in parts).encode()).hexdigest()
-        return {"name": path.name, "bytes": sum(part["bytes"] for part in parts), "sha256": digest}
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
+@dataclass
+class Counts:
+    """The tallies of a step, or of a part of its work in a worker, by their units."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    def count(self, unit: str) -> Tally:
+        """The tally of `unit`; a new one where nothing was counted of it yet."""
+        return self.tallies.setdefault(unit, Tally(unit))
+
+    def add(self, other: "Counts") -> None:
+        """Count in what a worker counted."""
+        for unit, tally in other.tallies.items():
+            self.count(unit).add(tally)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {unit: tally.as_dict() for unit, tally in self.tallies.items()}
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.tallies.values()))
 
 
-class InputIdentities:
-    """Identities of the inputs, hashed in a thread while the step does its work. An abandoned thread dies with it."""
+@dataclass
+class Step(Counts):
+    """A step at work. `target` is what `Output.open` yields: where to write. `facts` are added to the manifest."""
 
-    def __init__(self, paths: Iterable[str | Path]) -> None:
+    target: Any = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def open_step(
+    name: str,
+    reads: Sequence[str | Path],
+    writes: Output,
+    options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Iterator[Step]:
+    """Run a step: hold its output, yield the `Step`, write the manifest, print the counts.
+
+    Raises `AlreadyComplete` where the output is there and was made from these inputs and options (unless `overwrite`),
+    and `MissingInput` where it is not and an input is missing.
+    """
+    inputs = [Path(path) for path in reads]
+    options = json.loads(json.dumps(dict(options or {})))
+    if not overwrite and writes.exists() and was_made_from(writes.manifest, inputs, name, options):
+        raise AlreadyComplete(f"complete already: {writes}")
+    for path in inputs:
+        if not path.exists():
+            raise MissingInput(path)
+    identities = _Identities(inputs)
+    with writes.open() as (target, manifest_file):
+        step = Step(target=target)
+        yield step
+        manifest = {
+            "step": name,
+            "inputs": identities.result(),
+            "options": options,
+            "versions": versions(),
+            "tally": step.as_dict(),
+            **step.facts,
+        }
+        manifest_file.write_text(to_json(manifest), encoding="utf-8")
+    click.echo(f"{step}\nwritten: {writes}".lstrip("\n"))
+
+
+class _Identities:
+    """Identities of files, hashed in a thread while the step works. An abandoned thread dies with the process."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._identities: list[dict[str, Any]] = []
         self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._hash, args=([Path(path) for path in paths],), daemon=True)
+        self._thread = threading.Thread(target=self._hash, args=(paths,), daemon=True)
         self._thread.start()
 
-    def _hash(self, paths: list[Path]) -> None:
+    def _hash(self, paths: Sequence[Path]) -> None:
         try:
             self._identities = [identify(path) for path in paths]
         except OSError as error:
@@ -92,32 +159,32 @@ class InputIdentities:
         return self._identities
 
 
-def write_manifest(
-    path: Path, step: str, inputs: InputIdentities, options: Mapping[str, Any], tallies: Sequence[Tally]
-) -> None:
-    """Write the manifest of one step to `path`."""
-    manifest = {
-        "step": step,
-        "inputs": inputs.result(),
-        "options": dict(options),
-        "versions": versions(),
-        "tally": {tally.unit: tally.as_dict() for tally in tallies},
-    }
-    path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+def identify(path: Path) -> dict[str, Any]:
+    """Name, size in bytes and SHA-256 of a file, or of a folder by its files in the order of their names."""
+    if path.is_dir():
+        parts = [identify(file) for file in _files_of(path)]
+        digest = hashlib.sha256("\n".join(part["sha256"] for part in parts).encode()).hexdigest()
+        return {"name": path.name, "bytes": sum(part["bytes"] for part in parts), "sha256": digest}
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
 
 
-def was_made_from(manifest_file: str | Path, tokenizer: str, *inputs: str | Path) -> bool:
-    """Whether the output of this manifest is there and was made from `inputs` (and with `tokenizer`, a name or "").
+def was_made_from(
+    manifest_file: Path, inputs: Sequence[Path], step: str | None = None, options: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether this manifest is there and says: made from `inputs` (by the `step`, with these `options`, where given).
 
     Told by names and sizes, without reading what may be 100 GB; of an input that is gone since, by its name.
     """
     try:
-        manifest = json.loads(Path(manifest_file).read_text(encoding="utf-8"))
+        manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
         recorded = {identity["name"]: identity["bytes"] for identity in manifest["inputs"]}
+        same_step = step in (None, manifest["step"]) and options in (None, manifest["options"])
     except (OSError, ValueError, KeyError, TypeError):  # no manifest, or a damaged one
         return False
-    present = {path.name: _size(path) if path.exists() else recorded.get(path.name) for path in map(Path, inputs)}
-    return recorded == present and tokenizer in ("", manifest["options"].get("tokenizer", {}).get("name"))
+    present = {path.name: _size(path) if path.exists() else recorded.get(path.name) for path in inputs}
+    return same_step and recorded == present
 
 
 def _size(path: Path) -> int:
@@ -133,29 +200,24 @@ def _files_of(folder: Path) -> list[Path]:
     return [file for file in files if file.name != MANIFEST_NAME and not fnmatch(file.name, CACHE_FILES)]
 
 
+def read_manifest(output: str | Path) -> dict[str, Any] | None:
+    """The manifest in an output folder or beside an output file; None where there is none (the published scripts write
+    none).
+
+    Raises `InputError` for one that is not a JSON object.
+    """
+    path = Path(output) / MANIFEST_NAME if Path(output).is_dir() else Path(f"{output}.{MANIFEST_NAME}")
+    try:
+        return read_json(path, f"run the step that makes {output} again")
+    except FileNotFoundError:
+        return None
+
+
 def kept_by_step(output: str | Path, step: str) -> int | None:
     """How many the `step` that made this file or folder kept; None where no manifest of that step is there."""
     manifest = read_manifest(output) or {}
     tallies = manifest.get("tally", {}).values() if manifest.get("step") == step else ()
     return sum(tally["kept"] for tally in tallies) if tallies else None
-
-
-def read_manifest(output: str | Path) -> dict[str, Any] | None:
-    """The manifest in an output folder or beside an output file; None where there is none (the published scripts write
-    none).
-
-    Raises `InputError` for one that is no JSON object.
-    """
-    path = Path(output) / MANIFEST_NAME if Path(output).is_dir() else Path(f"{output}.{MANIFEST_NAME}")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON ({error}); run the step that makes {output} again") from error
-    if not isinstance(manifest, dict):
-        raise InputError(f"{path}: is no manifest; run the step that makes {output} again")
-    return manifest
 
 
 def versions() -> dict[str, str]:

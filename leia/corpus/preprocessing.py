@@ -1,6 +1,6 @@
 """From WikiExtractor's files to preprocessed articles: plain text, and anchors with the Wikidata ids of their pages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import compress
 from pathlib import Path
@@ -10,16 +10,13 @@ import pyarrow as pa
 
 from leia.base.cli import progress
 from leia.base.datasets import PREPROCESSED_SCHEMA, integer_array, string_array
-from leia.base.errors import InputError
+from leia.base.errors import DropReason, InputError
 from leia.base.pool import map_in_order
-from leia.base.step import Tally, kept_by_step
+from leia.base.step import Counts, kept_by_step
 from leia.corpus.id_files import check_id_file, check_redirect_file, read_ids
 from leia.corpus.redirects import read_redirect_file
 from leia.corpus.titles import title_of_href
 from leia.corpus.wikiextractor import MADE_BY, find_files, read_documents, split_links
-
-Tallies = tuple[Tally, Tally]
-"""Of articles and of links."""
 
 
 def preprocess_files(
@@ -27,13 +24,11 @@ def preprocess_files(
     redirect_file: str | Path,
     wikidata_id_file: str | Path,
     workers: int,
-    tallies: Tallies,
-    ids_tally: Tally,
+    counts: Counts,
 ) -> Iterator[pa.RecordBatch]:
     """Yield a batch of `PREPROCESSED_SCHEMA` for each WikiExtractor file under `folder`, in sorted order.
 
-    Articles without text or links are left out; `tallies` count what was kept and dropped, `ids_tally` the
-    rows of the id file.
+    Articles without text or links are left out; `counts` gets the articles, their links, and the rows of the id file.
     Raises `InputError` for input of another kind, when the articles are of more than one wiki, and when they are not as
     many as the manifest of `run_wikiextractor.py` says; warns when not one link has a Wikidata id, as with the ids of
     another wiki.
@@ -46,18 +41,17 @@ def preprocess_files(
     language = first.language
     check_redirect_file(redirect_file, language)
     check_id_file(wikidata_id_file, language)
-    preprocess = Preprocessor(redirect_file, wikidata_id_file, language)
-    ids_tally.add(preprocess.ids_tally)
+    articles, links = counts.count("articles"), counts.count("links")
+    redirects, ids = read_redirect_file(redirect_file, language), read_ids(wikidata_id_file, language, counts)
+    preprocess = Preprocessor(redirects, ids, language)
     with_qid = 0
     with progress("articles", total=sum(path.stat().st_size for path in files)) as bar:
         for path, (batch, counted) in map_in_order(preprocess, files, workers):
-            for total, part in zip(tallies, counted, strict=True):
-                total.add(part)
+            counts.add(counted)
             qids = batch.column("anchors").flatten().field("wikidata_id")
             with_qid += len(qids) - qids.null_count
             bar.update(path.stat().st_size)
             yield batch
-    articles, links = tallies
     written = kept_by_step(folder, "run_wikiextractor")
     if written not in (None, articles.read):
         raise InputError(
@@ -75,10 +69,7 @@ def preprocess_files(
 class Preprocessor:
     """Turns one WikiExtractor file into a record batch and its tallies."""
 
-    def __init__(self, redirect_file: str | Path, wikidata_id_file: str | Path, language: str) -> None:
-        redirects = read_redirect_file(redirect_file, language)
-        wikidata_ids, self.ids_tally = read_ids(wikidata_id_file, language)
-
+    def __init__(self, redirects: Mapping[str, str], wikidata_ids: Mapping[str, str], language: str) -> None:
         def resolve(href: str) -> tuple[bytes, bytes | None] | None:
             """Title and QID, if it has one, of the page that `href` leads to; None where it leads to none.
 
@@ -94,8 +85,9 @@ class Preprocessor:
         self.language = language
         self.resolve = lru_cache(maxsize=1 << 18)(resolve)
 
-    def __call__(self, path: Path) -> tuple[pa.RecordBatch, Tallies]:
-        articles, links = Tally("articles"), Tally("links")
+    def __call__(self, path: Path) -> tuple[pa.RecordBatch, Counts]:
+        counts = Counts()
+        articles, links = counts.count("articles"), counts.count("links")
         titles, texts, anchor_ends = [], [], [0]
         starts, ends, pages = [], [], []
         for document in read_documents(path):
@@ -106,7 +98,7 @@ class Preprocessor:
                 )
             linked = split_links(document.markup)
             if not linked.text:
-                articles.drop("no text")
+                articles.drop(DropReason.NO_TEXT)
                 continue
             linked_pages = list(map(self.resolve, linked.hrefs))
             if None in linked_pages:
@@ -124,7 +116,7 @@ class Preprocessor:
                 ends += linked.ends
                 pages += linked_pages
             if len(pages) == anchor_ends[-1]:
-                articles.drop("no link to an article")
+                articles.drop(DropReason.NO_LINK)
                 continue
             titles.append(document.title.encode())
             texts.append(linked.text.encode())
@@ -145,4 +137,4 @@ class Preprocessor:
             string_array(texts),
             pa.ListArray.from_arrays(integer_array(anchor_ends, pa.int32()), spans),
         ]
-        return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA), (articles, links)
+        return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA), counts

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from leia.base.errors import InputError
-from leia.base.step import Tally
+from leia.base.errors import DropReason, InputError
+from leia.base.step import Counts
 from leia.corpus.dumps import PAGE_END, read_pages, unescape
-from leia.corpus.id_files import REDIRECTS_MADE_BY, read_pairs
+from leia.corpus.id_files import REDIRECTS_MADE_BY, read_rows
 from leia.corpus.titles import normalize_title
 
 # The layout that MediaWiki writes, with no character reference but the four that its exporter uses.
@@ -24,15 +24,15 @@ _USUAL_REDIRECT = re.compile(
 )
 
 
-def read_redirects(path: str | Path, allow_truncated: bool = False) -> tuple[dict[str, str], Tally]:
+def read_redirects(path: str | Path, counts: Counts, allow_truncated: bool = False) -> dict[str, str]:
     """Read a pages-articles dump into `{title: target}`, in the order of the dump, chains followed.
 
-    Titles are as in the dump, targets normalised. A title whose chain runs into a cycle is left out.
-    Raises `InputError` for a file that is no dump or breaks off; with `allow_truncated` what stands before the break
-    is used, and the tally says so.
+    Titles are as in the dump, targets normalised. A title whose chain runs into a cycle is left out. `counts` gets the
+    pages. Raises `InputError` for a file that is not a dump or breaks off; with `allow_truncated` what stands before
+    the break is used, and the tally says so.
     """
     path = Path(path)
-    tally = Tally("pages")
+    tally = counts.count("pages")
     direct: dict[str, str] = {}
     language, pages = "", 0
     for block in read_pages(path, allow_truncated, tally):
@@ -43,9 +43,9 @@ def read_redirects(path: str | Path, allow_truncated: bool = False) -> tuple[dic
             direct[title] = normalize_title(target, language)
     redirects = follow_chains(direct, language)
     tally.kept = len(redirects)
-    tally.drop("not a redirect", pages - len(direct))
-    tally.drop("redirect into a cycle", len(direct) - len(redirects))
-    return redirects, tally
+    tally.drop(DropReason.NOT_A_REDIRECT, pages - len(direct))
+    tally.drop(DropReason.REDIRECT_CYCLE, len(direct) - len(redirects))
+    return redirects
 
 
 def follow_chains(direct: dict[str, str], language: str) -> dict[str, str]:
@@ -96,7 +96,7 @@ def _parse_redirect(page: bytes, path: Path) -> Iterator[tuple[str, str]]:
 
 def read_redirect_file(path: str | Path, language: str) -> dict[str, str]:
     """Read what `write_redirects` wrote into `{normalised title: target}`."""
-    rows = read_pairs(path, "title<TAB>target", REDIRECTS_MADE_BY)
+    rows = read_rows(path, "title<TAB>target", REDIRECTS_MADE_BY)
     return {normalize_title(title, language): target for title, target in rows}
 
 

@@ -7,11 +7,7 @@ site code in Wikidata do not always spell its language alike.
 import html
 import re
 
-from leia.base.errors import InputError
-
-SECTION_LINK = "section link (#)"
-EXTERNAL_LINK = "external link"
-EMPTY_LINK = "empty link"
+from leia.base.errors import DropReason, UsageError
 
 _DOTTED_I_LANGUAGES = {"tr", "az", "gag", "kaa"}
 # Letters whose capitals Wikimedia's wikis do not use (UcfirstOverrides.php of their configuration), first and last of a
@@ -67,11 +63,11 @@ def title_of_href(href: str, language: str) -> tuple[str, None] | tuple[None, st
     """
     target = html.unescape(unquote(href))
     if "#" in target:
-        return None, SECTION_LINK
+        return None, DropReason.SECTION_LINK
     if target.startswith(("http://", "https://")):
         own_pages = f"https://{language}.wikipedia.org/wiki/"
         if not target.startswith(own_pages):
-            return None, EXTERNAL_LINK
+            return None, DropReason.EXTERNAL_LINK
         target = target[len(own_pages) :]
     if target.startswith("/wiki/"):
         target = target[len("/wiki/") :]
@@ -82,7 +78,7 @@ def title_of_href(href: str, language: str) -> tuple[str, None] | tuple[None, st
     elif target.startswith(f":{language}:"):
         target = target[len(f":{language}:") :]
     if not target:
-        return None, EMPTY_LINK
+        return None, DropReason.EMPTY_LINK
     return normalize_title(target, language), None
 
 
@@ -94,10 +90,10 @@ def unquote(href: str) -> str:
 def check_language(code: str) -> str:
     """Return `code` when it looks like the code of a Wikipedia; file names and patterns are made from it.
 
-    Raises `InputError` otherwise.
+    Raises `UsageError` otherwise.
     """
     if not _LANGUAGE_CODE.fullmatch(code):
-        raise InputError(f"{code!r} is no language code of a Wikipedia; expected something like ja or zh-min-nan")
+        raise UsageError(f"{code!r} is not a language code of a Wikipedia; expected something like ja or zh-min-nan")
     return code
 
 
@@ -109,11 +105,11 @@ def site_of_language(code: str) -> str:
 def parse_languages(codes: str) -> list[str]:
     """The language codes in a list with commas between, each once.
 
-    Raises `InputError` when one is none, when there is none, and when two are of the same Wikipedia (`nb` and `no`).
+    Raises `UsageError` when one is not a code, when there is none, and when two are of one Wikipedia (`nb` and `no`).
     """
     parsed = list(dict.fromkeys(check_language(code.strip()) for code in codes.split(",") if code.strip()))
     if not parsed:
-        raise InputError('no language was named; expected codes with commas between, say "en,ja"')
+        raise UsageError('no language was named; expected codes with commas between, say "en,ja"')
     if len(set(map(site_of_language, parsed))) < len(parsed):
-        raise InputError(f"{codes!r}: two of these codes are of the same Wikipedia; name each once")
+        raise UsageError(f"{codes!r}: two of these codes are of the same Wikipedia; name each once")
     return parsed

@@ -19,9 +19,9 @@ from typing import Any
 
 import simdjson
 
-from leia.base.errors import InputError
-from leia.base.step import Tally
-from leia.corpus.dumps import BrokenDump, accept_break, read_blocks
+from leia.base.errors import DropReason, InputError
+from leia.base.step import Counts
+from leia.corpus.dumps import BrokenDump, accept_break, read_blocks, start_of_dump
 
 EXPECTED_WIKIDATA_DUMP = (
     "a Wikidata JSON dump like wikidata-20230703-all.json.bz2 or its table like "
@@ -37,15 +37,24 @@ _QID = re.compile(r"Q[1-9][0-9]*")
 _OBJECTS = (dict, simdjson.Object)
 
 
-def read_json_sitelinks(
-    path: str | Path, sites: Collection[str], tally: Tally, max_errors: int = 0, allow_truncated: bool = False
+def read_sitelinks(
+    path: str | Path, sites: Collection[str], counts: Counts, max_errors: int = 0, allow_truncated: bool = False
 ) -> Iterator[Sitelinks]:
-    """Yield the sitelinks to `sites` of the dump's items, block by block in its order; `tally` counts the entities.
+    """`read_sql_sitelinks` or `read_json_sitelinks`, by the first bytes of the dump."""
+    if is_table_dump(start_of_dump(path)):
+        return read_sql_sitelinks(path, sites, counts, allow_truncated)
+    return read_json_sitelinks(path, sites, counts, max_errors, allow_truncated)
+
+
+def read_json_sitelinks(
+    path: str | Path, sites: Collection[str], counts: Counts, max_errors: int = 0, allow_truncated: bool = False
+) -> Iterator[Sitelinks]:
+    """Yield the sitelinks to `sites` of the dump's items, block by block in its order; `counts` gets the entities.
 
     Raises `InputError` for a file that is no such dump, at the broken line after the first `max_errors`, and for a dump
     that breaks off unless `allow_truncated`.
     """
-    path = Path(path)
+    path, tally = Path(path), counts.count("entities")
     parser = simdjson.Parser()
     number, last_id, broken_lines, closed = 0, b"", 0, False
     try:
@@ -68,7 +77,7 @@ def read_json_sitelinks(
                             f"{path}, line {number:,}: is no JSON ({error}); expected one entity a line; "
                             "download the dump again, or pass over up to N such lines with --max_errors N"
                         ) from error
-                    tally.drop("line is no JSON")
+                    tally.drop(DropReason.BROKEN_LINE)
                     continue
                 if why:
                     tally.drop(why)
@@ -106,13 +115,13 @@ def _titles_of(entity: Any, sites: Collection[str]) -> tuple[bytes, Titles, str]
     if not isinstance(entity, _OBJECTS):
         raise ValueError("not an object")
     if entity.get("type") != "item":
-        return b"", [], "not an item (property, lexeme)"
+        return b"", [], DropReason.NOT_AN_ITEM
     qid = entity.get("id")
     if not isinstance(qid, str) or not _QID.fullmatch(qid):
-        return b"", [], "id is not a QID"
+        return b"", [], DropReason.NOT_A_QID
     sitelinks = entity.get("sitelinks")
     if not sitelinks:  # missing, {} or, as PHP writes an empty map, []
-        return b"", [], "no sitelinks"
+        return b"", [], DropReason.NO_SITELINKS
     if not isinstance(sitelinks, _OBJECTS):
         raise ValueError("sitelinks is no object")
     titles = []
@@ -123,7 +132,7 @@ def _titles_of(entity: Any, sites: Collection[str]) -> tuple[bytes, Titles, str]
             if not isinstance(title, str):
                 raise ValueError("a sitelink has no title")
             titles.append((site, title.encode("utf-8", "surrogatepass")))
-    return qid.encode(), titles, "" if titles else "no sitelink to the languages asked for"
+    return qid.encode(), titles, "" if titles else DropReason.NO_SITELINK_ASKED_FOR
 
 
 def is_json_dump(start: bytes) -> bool:
@@ -137,15 +146,15 @@ _CONTROL_ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"
 
 
 def read_sql_sitelinks(
-    path: str | Path, sites: Collection[str], tally: Tally, allow_truncated: bool = False
+    path: str | Path, sites: Collection[str], counts: Counts, allow_truncated: bool = False
 ) -> Iterator[Sitelinks]:
     """Yield the rows of `sites`, block by block, in the order of the table; the set is that of the JSON dump.
 
-    `tally` counts them.
+    `counts` gets the rows.
     Raises `InputError` for a file that is no such dump, for a row of these sites in another layout, and for a dump that
     breaks off unless `allow_truncated`.
     """
-    path = Path(path)
+    path, tally = Path(path), counts.count("table rows of these Wikipedias")
     values = [b"'%b'" % site.encode() for site in sites]
     names = b"|".join(re.escape(site.encode()) for site in sites)
     site_value = re.compile(rb",\s*'(?:" + names + rb")'\s*,\s*'")

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
 from typing import IO
@@ -32,8 +31,7 @@ from typing import IO
 import psutil
 
 from leia.base.errors import InputError
-from leia.base.outputs import new_folder
-from leia.base.step import MANIFEST_NAME, InputIdentities, Tally, write_manifest
+from leia.base.step import Counts
 from leia.corpus.dumps import DUMP_END, EXPECTED_PAGES_DUMP, read_pages
 from leia.corpus.linked_text import SPACES, LinkedText
 from leia.corpus.markup import ENTITIES, split_links_of_any_markup
@@ -131,33 +129,24 @@ _WRITE_REFUSED = re.compile(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFB
 _REFERENCE = re.compile(rb"amp;#([^\s&;<]{1,40});")  # in the article &#...;
 _GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
 _EXCEPTION = re.compile(r"^[\w.]*(?:[Ee]rror|Exception|Interrupt)\b.*\n", re.MULTILINE)  # where a traceback ends
-_OUTPUT_FILES = ("[A-Z][A-Z]", MANIFEST_NAME)
+OUTPUT_FILES = ("[A-Z][A-Z]",)
 
 
 def extract_articles(
-    dump_file: str | Path, output_dir: str | Path, processes: int, allow_truncated: bool = False
-) -> Tally:
-    """Write the articles of `dump_file` as WikiExtractor does to `output_dir`/AA/wiki_00 ..., and manifest.json there.
+    dump_file: str | Path, folder: Path, processes: int, counts: Counts, allow_truncated: bool = False
+) -> None:
+    """Write the articles of `dump_file` as WikiExtractor does to `folder`/AA/wiki_00 ...; `counts` gets them.
 
-    Raises `InputError` for a file that is no dump or breaks off (with `allow_truncated` the pages before the break are
-    used), and when a process of WikiExtractor dies; `OSError` when that was for lack of space.
+    Raises `InputError` for a file that is not a dump or breaks off (with `allow_truncated` the pages before the break
+    are used), and when a process of WikiExtractor dies; `OSError` when that was for lack of space.
     """
-    dump_file = Path(dump_file)
-    tally = Tally("articles")
-    with new_folder(output_dir, _OUTPUT_FILES) as folder:
-        inputs = InputIdentities([dump_file])
-        dispatched = _run_wikiextractor(dump_file, read_pages(dump_file, allow_truncated, tally), folder, processes)
-        tally.kept = sum(1 for file in find_files(folder) for _ in read_documents(file))
-        if not dispatched:
-            raise InputError(f"{dump_file}: holds no article; expected {EXPECTED_PAGES_DUMP}")
-        if tally.kept < dispatched:
-            raise InputError(
-                f"{dump_file}: WikiExtractor wrote {tally.kept:,} of {dispatched:,} articles; run it again"
-            )
-        options = {"wikiextractor": version("wikiextractor"), "arguments": WIKIEXTRACTOR_OPTIONS}
-        options["allow_truncated"] = allow_truncated
-        write_manifest(folder / MANIFEST_NAME, "run_wikiextractor", inputs, options, [tally])
-    return tally
+    dump_file, tally = Path(dump_file), counts.count("articles")
+    dispatched = _run_wikiextractor(dump_file, read_pages(dump_file, allow_truncated, tally), folder, processes)
+    tally.kept = sum(1 for file in find_files(folder) for _ in read_documents(file))
+    if not dispatched:
+        raise InputError(f"{dump_file}: holds no article; expected {EXPECTED_PAGES_DUMP}")
+    if tally.kept < dispatched:
+        raise InputError(f"{dump_file}: WikiExtractor wrote {tally.kept:,} of {dispatched:,} articles; run it again")
 
 
 def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, processes: int) -> int:

@@ -12,19 +12,16 @@ import pyarrow.compute as pc
 
 from leia.base.cli import progress
 from leia.base.datasets import integer_array, training_schema
+from leia.base.errors import DropReason
 from leia.base.pool import map_in_order
-from leia.base.step import Tally
+from leia.base.step import Counts, Tally
 from leia.data.alignment import NO_TOKEN, Aligner
-from leia.data.names import NO_PIVOT_TITLE, NO_QID, PivotTitles
+from leia.data.names import PivotTitles
 from leia.data.tokenizers import count_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
-
-BEYOND_MAX_LENGTH = "beyond --max_length"
-START_NOT_ON_BOUNDARY = "start not on a token boundary"
-END_NOT_ON_BOUNDARY = "end not on a token boundary"
 
 _ROWS_PER_BATCH = 128
 _NAMES_PER_CHUNK = 10_000
@@ -45,11 +42,11 @@ def encode_dataset(
     titles: PivotTitles,
     max_length: int | None,
     workers: int,
-    tally: Tally,
+    counts: Counts,
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of `training_schema`, an article a row, in the order of the preprocessed `dataset`.
 
-    `max_length` cuts every article to that many tokens. `tally` counts the anchors.
+    `max_length` cuts every article to that many tokens. `counts` gets the articles and the anchors.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     aligner = Aligner(tokenizer)
@@ -57,7 +54,8 @@ def encode_dataset(
     encoder = ArticleEncoder(dataset, aligner, names, count_ids(tokenizer), max_length)
     with progress("articles", total=len(dataset), unit=" articles") as bar:
         for rows, (batch, counted) in map_in_order(encoder, _ranges(len(dataset), _ROWS_PER_BATCH), workers):
-            tally.add(counted)
+            counts.count("articles").kept += len(rows)
+            counts.count("anchors").add(counted)
             bar.update(len(rows))
             yield batch
 
@@ -134,7 +132,7 @@ class ArticleEncoder:
         """Which of an article's anchors have a name, and the number of each one's name."""
         kept, numbers = [], []
         for k, qid in enumerate(qids):
-            number = NO_QID if qid is None else self._names.by_qid.get(qid, NO_PIVOT_TITLE)
+            number = DropReason.NO_QID if qid is None else self._names.by_qid.get(qid, DropReason.NO_PIVOT_TITLE)
             if isinstance(number, str):
                 tally.drop(number)
             else:
@@ -150,9 +148,9 @@ class ArticleEncoder:
         starts_well, ends_well, fits = first != NO_TOKEN, last != NO_TOKEN, last <= end
         aligned = starts_well & ends_well & fits
         tally.kept += int(aligned.sum())
-        tally.drop(START_NOT_ON_BOUNDARY, int((~starts_well).sum()))
-        tally.drop(END_NOT_ON_BOUNDARY, int((starts_well & ~ends_well).sum()))
-        tally.drop(BEYOND_MAX_LENGTH, int((starts_well & ends_well & ~fits).sum()))
+        tally.drop(DropReason.START_NOT_ON_BOUNDARY, int((~starts_well).sum()))
+        tally.drop(DropReason.END_NOT_ON_BOUNDARY, int((starts_well & ~ends_well).sum()))
+        tally.drop(DropReason.BEYOND_MAX_LENGTH, int((starts_well & ends_well & ~fits).sum()))
         return aligned
 
     def _record_batch(

@@ -1,15 +1,19 @@
 """Names to insert: for a Wikidata id, the title in the pivot language (English), without what stands in brackets.
 
-The build and the link statistics use this one rule (paper, section 2; the published excluded namespaces).
+The build, the link statistics and the preview use this one rule (paper, section 2; the published excluded namespaces).
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from leia.base.step import Tally
-from leia.corpus.id_files import read_titles
+from leia.base.cli import CommaSeparated, setting
+from leia.base.errors import DropReason
+from leia.base.step import Counts
+from leia.corpus.id_files import check_id_file, read_titles
+from leia.corpus.titles import check_language
 
 EXCLUDED_NAMESPACES = (
     "Wikipedia",
@@ -26,14 +30,29 @@ EXCLUDED_NAMESPACES = (
     "Special",
     "Talk",
 )
-LIST_PREFIX = "List of"
-
-NO_QID = "no Wikidata id"
-NO_PIVOT_TITLE = "no title in the pivot language"
-EXCLUDED_NAMESPACE = "title in an excluded namespace"
-LIST_TITLE = "title of a list"
 
 _BRACKETS = re.compile(r"\(.*?\)")
+
+
+@dataclass(frozen=True)
+class NameRule:
+    """Which titles give names. Each field is an option of the scripts that look for names."""
+
+    pivot_language: str = setting("Names", "Language of the names; the id file must be of its Wikipedia.", "en")
+    excluded_namespaces: tuple[str, ...] = setting(
+        "Names",
+        "Titles in these namespaces give no name; with commas between.",
+        EXCLUDED_NAMESPACES,
+        type=CommaSeparated(),
+    )
+    list_prefix: str = setting("Names", "Titles of lists start so and give no name.", "List of")
+
+    @classmethod
+    def of_manifest(cls, manifest: Mapping[str, Any] | None) -> "NameRule":
+        """The rule that the dataset with this manifest was built by; the default one where it has none."""
+        options = (manifest or {}).get("options", {})
+        given = {name: options[name] for name in cls.__dataclass_fields__ if name in options}
+        return cls(**given | {"excluded_namespaces": tuple(given.get("excluded_namespaces", EXCLUDED_NAMESPACES))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +60,29 @@ class PivotTitles:
     """The titles in the pivot language of the Wikidata ids that a corpus uses, and which of them give names."""
 
     by_qid: dict[str, str]
-    excluded_namespaces: tuple[str, ...] = EXCLUDED_NAMESPACES
-    list_prefix: str = LIST_PREFIX
+    rule: NameRule = NameRule()
 
-    def name_of(self, qid: str | None) -> tuple[str, None] | tuple[None, str]:
+    def name_of(self, qid: str | None) -> tuple[str, None] | tuple[None, DropReason]:
         """`(name, None)` for the entity `qid`, or `(None, reason)` where it gives none."""
         if qid is None:
-            return None, NO_QID
+            return None, DropReason.NO_QID
         title = self.by_qid.get(qid)
         if title is None:
-            return None, NO_PIVOT_TITLE
+            return None, DropReason.NO_PIVOT_TITLE
         namespace, colon, _ = title.partition(":")
-        if colon and namespace in self.excluded_namespaces:
-            return None, EXCLUDED_NAMESPACE
-        if self.list_prefix and title.startswith(self.list_prefix):
-            return None, LIST_TITLE
+        if colon and namespace in self.rule.excluded_namespaces:
+            return None, DropReason.EXCLUDED_NAMESPACE
+        if self.rule.list_prefix and title.startswith(self.rule.list_prefix):
+            return None, DropReason.LIST_TITLE
         return _BRACKETS.sub("", title).strip(), None
 
 
-def parse_namespaces(listing: str) -> tuple[str, ...]:
-    """The namespaces in a list with commas between, as the option `--excluded_namespaces` takes them."""
-    return tuple(namespace for part in listing.split(",") if (namespace := part.strip()))
-
-
 def read_pivot_titles(
-    wikidata_id_file: str | Path, qids: Container[str], excluded_namespaces: tuple[str, ...], list_prefix: str
-) -> tuple[PivotTitles, Tally]:
-    """The titles of `qids` in the pivot language's id file (`en-wikidata-ids.tsv`), which may have ten million rows."""
-    titles, tally = read_titles(wikidata_id_file, qids)
-    return PivotTitles(titles, excluded_namespaces, list_prefix), tally
+    wikidata_id_file: str | Path, qids: Container[str], rule: NameRule, counts: Counts
+) -> PivotTitles:
+    """The titles of `qids` in the pivot language's id file (`en-wikidata-ids.tsv`), which may have ten million rows.
+
+    Raises `UsageError` where the pivot language is not a language code, `InputError` for the id file of another one.
+    """
+    check_id_file(wikidata_id_file, check_language(rule.pivot_language))
+    return PivotTitles(read_titles(wikidata_id_file, qids, counts), rule)

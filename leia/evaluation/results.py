@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from leia.base.errors import InputError
-from leia.base.outputs import new_file
-from leia.base.step import MANIFEST_NAME, identify
+from leia.base.outputs import MANIFEST_NAME, new_file
+from leia.base.step import identify
 
 MODEL_FILES = (
     "config.json",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leia.base.errors import InputError
+from leia.base.errors import DropReason, InputError
 from leia.base.text import latex, markdown
 from leia.reports.figures import COLOURS, save_figure
 
@@ -55,7 +55,7 @@ def read_corpus(dataset_stats_file: str, link_stats_file: str) -> Corpus:
         )
     if build is None:  # a dataset without a manifest: what the name rule left is known, and what came of it
         not_aligned = anchors["kept"] - dataset["entities"]
-        build = {"dropped": {**anchors["dropped"], "not on token boundaries": not_aligned}}
+        build = {"dropped": {**anchors["dropped"], DropReason.NOT_ON_BOUNDARIES: not_aligned}}
     before = links["links"] or {"read": anchors["read"], "dropped": {}}
     return Corpus(
         language=links["language"],

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leia.base.datasets import PREPROCESSED_SCHEMA, EncodedArticle, open_dataset
-from leia.base.errors import InputError
+from leia.base.datasets import EncodedArticle, open_articles
+from leia.base.errors import DropReason, InputError
+from leia.base.step import Counts
 from leia.data.alignment import NO_TOKEN, Aligner
-from leia.data.encoding import BEYOND_MAX_LENGTH, END_NOT_ON_BOUNDARY, START_NOT_ON_BOUNDARY, distinct_qids
-from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX, PivotTitles, read_pivot_titles
+from leia.data.encoding import distinct_qids
+from leia.data.names import NameRule, PivotTitles, read_pivot_titles
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,15 +55,11 @@ class LinkExplainer:
     ) -> "LinkExplainer":
         """For the training dataset with this `manifest`, whose options are those of the build; `tokenizer` without the
         tags, as the build had it."""
-        options = (manifest or {}).get("options", {})
-        rows = open_dataset(preprocessed_dataset_dir, PREPROCESSED_SCHEMA, "scripts/preprocess_wikipedia.py")
-        titles, _ = read_pivot_titles(
-            wikidata_id_file,
-            distinct_qids(rows),
-            tuple(options.get("excluded_namespaces", EXCLUDED_NAMESPACES)),
-            options.get("list_prefix", LIST_PREFIX),
-        )
-        return cls(rows, Aligner(deepcopy(tokenizer)), titles, options.get("max_length"), preprocessed_dataset_dir)
+        rows = open_articles(preprocessed_dataset_dir)
+        rule = NameRule.of_manifest(manifest)
+        titles = read_pivot_titles(wikidata_id_file, distinct_qids(rows), rule, Counts())
+        max_length = (manifest or {}).get("options", {}).get("max_length")
+        return cls(rows, Aligner(deepcopy(tokenizer)), titles, max_length, preprocessed_dataset_dir)
 
     @property
     def language(self) -> str:
@@ -97,11 +94,11 @@ class LinkExplainer:
         name, reason = self._titles.name_of(anchor["wikidata_id"])
         if reason is None:
             if start == NO_TOKEN:
-                reason = START_NOT_ON_BOUNDARY
+                reason = DropReason.START_NOT_ON_BOUNDARY
             elif stop == NO_TOKEN:
-                reason = END_NOT_ON_BOUNDARY
+                reason = DropReason.END_NOT_ON_BOUNDARY
             elif stop > end:
-                reason = BEYOND_MAX_LENGTH
+                reason = DropReason.BEYOND_MAX_LENGTH
         if reason is not None:
             touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
             start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)

@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
 
-from leia.base.datasets import open_dataset, training_schema
+from leia.base.datasets import open_training_dataset
 from leia.base.errors import InputError
 from leia.base.outputs import errors_named, held
 from leia.base.step import read_manifest
@@ -64,7 +64,7 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
             checkpoints.remove_leftovers(output_dir)
         stack.enter_context(errors_named(output_dir, checkpoints.partial_folder(output_dir)))
         checkpoint = find_checkpoint(output_dir, args.resume_from_checkpoint)
-        dataset = open_dataset(experiment.wikipedia_dataset_dir, training_schema(0), "build_wikipedia_dataset.py")
+        dataset = open_training_dataset(experiment.wikipedia_dataset_dir)
         manifest = read_manifest(experiment.wikipedia_dataset_dir)
         run = run_identity(experiment, args, dataset._fingerprint)
         finished = checkpoints.is_finished(output_dir)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from leia.base.errors import InputError
-from leia.base.step import InputIdentities, Tally, write_manifest
 from leia.corpus.id_files import check_id_file, check_redirect_file
 from leia.corpus.preprocessing import preprocess_files
 
