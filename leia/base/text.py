@@ -106,7 +106,8 @@ def read_pairs(path: Path, expected: str, advice: str, second: str = "") -> Iter
                     raise InputError(f"{path}:{number}: expected {expected}, found {line[:60]!r}; {advice}")
                 yield left, right
         except UnicodeDecodeError as error:
-            raise InputError(f"{path}:{number + 1}: is not UTF-8; expected {expected}; {advice}") from error
+            message = f"{path}: is not UTF-8 after line {number:,}; expected {expected}; {advice}"
+            raise InputError(message) from error
 
 
 def read_yaml(path: Path, advice: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from datasets import Dataset, load_from_disk
 
 from leia.base.errors import InputError
-from leia.base.outputs import new_file, new_folder
-from leia.base.step import MANIFEST_NAME, InputIdentities, identify, was_made_from, write_manifest
+from leia.base.outputs import MANIFEST_NAME, NewFolder, new_file, new_folder
+from leia.base.step import identify, open_step, was_made_from
 
 
 def visible_and_hidden(folder):
@@ -89,7 +89,6 @@ def test_folders_made_for_an_output_go_with_it_when_it_fails(tmp_path, new):
 
 WRITER = """
 import pathlib, sys, time
-from leia.base.step import MANIFEST_NAME, InputIdentities, identify, was_made_from, write_manifest
 from leia.base.outputs import new_file, new_folder
 with new_file(sys.argv[1] + "/a.tsv") as a, new_folder(sys.argv[1] + "/d", replaceable=("x*",)) as d:
     for number in range(40):
@@ -147,11 +146,11 @@ def test_of_two_writers_the_second_stops_and_names_the_first(tmp_path):
 def test_an_input_is_the_same_after_somebody_sorted_it(tmp_path):
     rows, output = tmp_path / "articles", tmp_path / "dataset"
     Dataset.from_dict({"title": ["b", "a"]}).save_to_disk(rows)
-    output.mkdir()
-    write_manifest(output / MANIFEST_NAME, "a step", InputIdentities([rows]), {}, [])
+    with open_step("a step", [rows], NewFolder(output, ())):
+        pass
     before = identify(rows)
     load_from_disk(str(rows)).sort("title")
     assert list(rows.glob("cache-*.arrow")), "datasets still does so"
-    assert identify(rows) == before and was_made_from(output / MANIFEST_NAME, "", rows)
+    assert identify(rows) == before and was_made_from(output / MANIFEST_NAME, [rows])
     (rows / "state.json").write_text("{}")
-    assert not was_made_from(output / MANIFEST_NAME, "", rows)
+    assert not was_made_from(output / MANIFEST_NAME, [rows])

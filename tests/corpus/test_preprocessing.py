@@ -1,10 +1,12 @@
 """Preprocessed articles: what is kept and dropped, and that nothing depends on workers or on the file system."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from leia.base.errors import InputError
+from leia.base.step import Counts
 from leia.corpus.id_files import check_id_file, check_redirect_file
 from leia.corpus.preprocessing import preprocess_files
 
@@ -21,21 +23,22 @@ def text(sample_corpus, tmp_path):
 
 
 def preprocess(folder, wiki, workers=1):
-    tallies = Tally("articles"), Tally("links")
-    batches = list(preprocess_files(folder, wiki.redirects, wiki.ids, workers, tallies, Tally("Wikidata ids")))
-    return [row for batch in batches for row in batch.to_pylist()], tallies
+    counts = Counts()
+    batches = list(preprocess_files(folder, wiki.redirects, wiki.ids, workers, counts))
+    return [row for batch in batches for row in batch.to_pylist()], counts
 
 
 def test_rows_and_tallies_are_the_same_for_any_number_of_workers(sample_corpus, text):
     wiki = sample_corpus.wikis["ja"]
-    rows, tallies = preprocess(text, wiki)
+    rows, counts = preprocess(text, wiki)
     assert [row["title"] for row in rows] == [row["title"] for row in preprocess(wiki.text, wiki)[0]]
     for workers in (2, 4):
-        assert preprocess(text, wiki, workers) == (rows, tallies)
+        assert preprocess(text, wiki, workers) == (rows, counts)
 
 
 def test_the_sample_keeps_its_articles_and_counts_every_link(sample_corpus):
-    rows, (articles, links) = preprocess(sample_corpus.wikis["ja"].text, sample_corpus.wikis["ja"])
+    rows, counts = preprocess(sample_corpus.wikis["ja"].text, sample_corpus.wikis["ja"])
+    articles, links = counts.count("articles"), counts.count("links")
     assert articles.as_dict() == {"read": 51, "kept": 48, "dropped": {"no link to an article": 3}}
     assert links.kept == sum(len(row["anchors"]) for row in rows)
     with_id = sum(anchor["wikidata_id"] is not None for row in rows for anchor in row["anchors"])
@@ -68,10 +71,11 @@ def test_an_empty_first_file_is_passed_over(sample_corpus, text):
 @pytest.mark.parametrize("damage", ["deleted", "emptied", "added"])
 def test_fewer_or_more_articles_than_run_wikiextractor_wrote_are_refused(sample_corpus, text, damage):
     wiki = sample_corpus.wikis["ja"]
-    rows, tallies = preprocess(text, wiki)
-    manifest, file = text / "manifest.json", text / "AA/wiki_05"
-    write_manifest(manifest, "run_wikiextractor", InputIdentities([wiki.dump]), {}, [Tally("articles", 51)])
-    assert preprocess(text, wiki) == (rows, tallies)
+    rows, counts = preprocess(text, wiki)
+    file = text / "AA/wiki_05"
+    manifest = {"step": "run_wikiextractor", "tally": {"articles": {"read": 51, "kept": 51, "dropped": {}}}}
+    (text / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert preprocess(text, wiki) == (rows, counts)
     if damage == "deleted":
         file.unlink()
     else:

@@ -6,19 +6,29 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from leia.base.errors import InputError
-from leia.corpus.wikiextractor import extract_articles
+from leia.base.outputs import NewFolder
+from leia.base.step import Tally, open_step
+from leia.corpus.wikiextractor import OUTPUT_FILES, extract_articles
 
 ROOT = Path(__file__).parents[2]
 
 
+def extract(dump: Path, output: Path, **options: Any) -> Tally:
+    """What scripts/run_wikiextractor.py does, and the tally of the articles."""
+    with open_step("run_wikiextractor", [dump], NewFolder(output, OUTPUT_FILES)) as step:
+        extract_articles(dump, step.target, counts=step, **options)
+    return step.count("articles")
+
+
 def test_output_is_that_of_the_command_line(sample_corpus, tmp_path: Path) -> None:
     wiki = sample_corpus.wikis["ja"]
-    tally = extract_articles(wiki.dump, tmp_path / "text", processes=2)
+    tally = extract(wiki.dump, tmp_path / "text", processes=2)
     ours = {path.name: path.read_bytes() for path in (tmp_path / "text").rglob("wiki_*")}
     assert ours == {path.name: path.read_bytes() for path in wiki.text.rglob("wiki_*")}
     assert tally.kept == sum(text.count(b"<doc id=") for text in ours.values()) > 40
@@ -30,9 +40,9 @@ def test_a_dump_that_breaks_off_is_refused_or_used_up_to_the_break(sample_corpus
     with pytest.raises(
         InputError, match=r"breaks off or is corrupt near byte [\d,]+ .*complete pages is '.+'; download"
     ):
-        extract_articles(dump, output, processes=1)
+        extract(dump, output, processes=1)
     assert [path.name for path in tmp_path.iterdir()] == [dump.name]
-    tally = extract_articles(dump, output, processes=1, allow_truncated=True)
+    tally = extract(dump, output, processes=1, allow_truncated=True)
     whole, before_the_break = documents(sample_corpus.wikis["ja"].text), documents(output)
     assert before_the_break == whole[: len(before_the_break)] and 20 < len(before_the_break) < len(whole)
     assert tally.kept == len(before_the_break) and next(iter(tally.dropped)).startswith("all after the break")
@@ -47,12 +57,12 @@ def test_a_plain_dump_without_its_end_is_refused(tmp_path: Path) -> None:
     dump = tmp_path / "jawiki.xml"
     dump.write_bytes((ROOT / "tests/sample/jawiki-sample-pages-articles.xml").read_bytes()[:-2000])
     with pytest.raises(InputError, match="ends without </mediawiki>"):
-        extract_articles(dump, tmp_path / "text", processes=1)
+        extract(dump, tmp_path / "text", processes=1)
 
 
 def test_another_file_is_refused_at_once(sample_corpus, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is JSON, as Wikidata's dump is; expected a Wikipedia dump"):
-        extract_articles(sample_corpus.wikidata_dump, tmp_path / "text", processes=1)
+        extract(sample_corpus.wikidata_dump, tmp_path / "text", processes=1)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,7 @@ def test_half_of_a_surrogate_pair_costs_one_character_and_no_article(halves: str
     text = (ROOT / "tests/sample/jawiki-sample-pages-articles.xml").read_text(encoding="utf-8")
     before, begin, after = text.partition('xml:space="preserve">')
     dump.write_text(f"{before}{begin}{halves} &amp;#x1F600;{after}", encoding="utf-8")
-    assert extract_articles(dump, output, processes=1).kept > 40
+    assert extract(dump, output, processes=1).kept > 40
     first = documents(output)[0]
     assert "\U0001f600" in first and ("\ufffd" in first or "&#xFFFD;" in first)
 

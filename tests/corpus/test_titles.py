@@ -6,11 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leia.base.errors import InputError
+from leia.base.errors import DropReason, UsageError
 from leia.corpus.titles import (
-    EMPTY_LINK,
-    EXTERNAL_LINK,
-    SECTION_LINK,
     normalize_title,
     parse_languages,
     site_of_language,
@@ -95,16 +92,16 @@ def test_an_href_gives_the_title_it_leads_to(href, title):
 @pytest.mark.parametrize(
     ("href", "reason"),
     [
-        ("%E7%81%AB#%E6%AD%B4%E5%8F%B2", SECTION_LINK),
-        ("%E7%81%AB%23x", SECTION_LINK),
-        ("#x", SECTION_LINK),
-        ("http%3A//example.org/", EXTERNAL_LINK),
-        ("https://en.wikipedia.org/wiki/Fire", EXTERNAL_LINK),
-        ("http://ja.wikipedia.org/wiki/x", EXTERNAL_LINK),
-        ("https://ja.wikipedia.org/wiki/", EMPTY_LINK),
-        ("", EMPTY_LINK),
-        ("w:", EMPTY_LINK),
-        (":ja:", EMPTY_LINK),
+        ("%E7%81%AB#%E6%AD%B4%E5%8F%B2", DropReason.SECTION_LINK),
+        ("%E7%81%AB%23x", DropReason.SECTION_LINK),
+        ("#x", DropReason.SECTION_LINK),
+        ("http%3A//example.org/", DropReason.EXTERNAL_LINK),
+        ("https://en.wikipedia.org/wiki/Fire", DropReason.EXTERNAL_LINK),
+        ("http://ja.wikipedia.org/wiki/x", DropReason.EXTERNAL_LINK),
+        ("https://ja.wikipedia.org/wiki/", DropReason.EMPTY_LINK),
+        ("", DropReason.EMPTY_LINK),
+        ("w:", DropReason.EMPTY_LINK),
+        (":ja:", DropReason.EMPTY_LINK),
     ],
 )
 def test_an_href_that_leads_to_no_article_gives_the_reason(href, reason):
@@ -137,7 +134,7 @@ def test_a_language_has_the_site_code_of_its_wiki(code, site):
 
 @pytest.mark.parametrize("codes", ["../en", "en/ja", "EN", "", ",", "en,../x", "e", "en;rm", "日本", "-en", "nb,no"])
 def test_a_code_that_is_none_is_refused_before_a_path_is_made(codes):
-    with pytest.raises(InputError, match=r"language|name each once"):
+    with pytest.raises(UsageError, match=r"language|name each once"):
         parse_languages(codes)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leia.base.errors import InputError
-from leia.base.step import Tally
+from leia.base.step import Counts
 from leia.corpus import dumps
 from leia.corpus.id_files import read_ids, read_titles, write_id_files
 from leia.corpus.wikidata import read_json_sitelinks, read_sql_sitelinks
@@ -34,8 +34,8 @@ def as_text(batches):
 
 
 def read_json(path, sites=("enwiki", "jawiki"), **options):
-    tally = Tally("entities")
-    return as_text(read_json_sitelinks(path, sites, tally, **options)), tally
+    counts = Counts()
+    return as_text(read_json_sitelinks(path, sites, counts, **options)), counts.count("entities")
 
 
 def test_items_give_their_sitelinks_and_all_else_is_counted_by_reason(tmp_path):
@@ -72,7 +72,7 @@ def test_a_broken_line_stops_by_default_and_is_passed_over_on_request(tmp_path):
         read_json(path)
     found, tally = read_json(path, max_errors=1)
     assert [qid for _, _, qid in found] == ["Q1", "Q2"]
-    assert tally.dropped["line is no JSON"] == 1
+    assert tally.dropped["line is not JSON"] == 1
 
 
 @pytest.mark.parametrize(
@@ -99,17 +99,19 @@ def test_a_lone_surrogate_costs_only_the_title_it_stands_in(tmp_path):
     ]
     path = json_dump(tmp_path, lines)
     paths = {"enwiki": tmp_path / "en.tsv", "jawiki": tmp_path / "ja.tsv"}
-    tallies = write_id_files(read_json_sitelinks(path, list(paths), Tally("entities")), paths)
+    counts = Counts()
+    assert write_id_files(read_json_sitelinks(path, list(paths), counts), paths, counts) == []
     assert paths["enwiki"].read_text(encoding="utf-8") == "B\tQ2\n"
     assert paths["jawiki"].read_text(encoding="utf-8") == "宇宙\tQ1\n"
-    assert tallies["enwiki"].dropped == {"title is no valid Unicode": 1}
+    assert counts.count("enwiki titles").dropped == {"title is not valid Unicode": 1}
 
 
 def test_a_title_that_would_break_the_file_is_dropped(tmp_path):
     batch = {"enwiki": [b"a\tb\tQ1", b"c\tQ2", b"d\tQ3"]}
-    tallies = write_id_files([batch], {"enwiki": tmp_path / "en.tsv"})
+    counts = Counts()
+    write_id_files([batch], {"enwiki": tmp_path / "en.tsv"}, counts)
     assert (tmp_path / "en.tsv").read_text() == "c\tQ2\nd\tQ3\n"
-    assert tallies["enwiki"].dropped.total() == 1
+    assert counts.count("enwiki titles").dropped.total() == 1
 
 
 def test_a_dump_that_breaks_off_is_an_error_or_used_as_far_as_it_goes(tmp_path):
@@ -157,7 +159,7 @@ def test_a_line_is_read_as_pythons_json_reads_it(scratch, entity, ascii_only):
             if sitelink:
                 expected.append((site, sitelink["title"], entity["id"]))
     found, tally = read_json(path, max_errors=1)
-    assert found == expected or tally.dropped["line is no JSON"]
+    assert found == expected or tally.dropped["line is not JSON"]
     assert tally.read == 1
 
 
@@ -195,37 +197,39 @@ def sql_dump(path, rows, one_a_line=False, doubled_quotes=False):
 )
 def test_sql_rows_come_back_whatever_their_titles_hold(scratch, rows, one_a_line, doubled_quotes):
     path = sql_dump(scratch / "wb_items_per_site.sql.gz", rows, one_a_line, doubled_quotes)
-    tally = Tally("rows")
-    found = as_text(read_sql_sitelinks(path, ["enwiki", "jawiki"], tally))
+    counts = Counts()
+    found = as_text(read_sql_sitelinks(path, ["enwiki", "jawiki"], counts))
     assert found == [row for site in ("enwiki", "jawiki") for row in rows if row[0] == site]
-    assert tally.kept == len(found)
+    assert counts.count("table rows of these Wikipedias").kept == len(found)
 
 
 def test_an_sql_dump_whose_last_line_begins_a_block_is_complete(tmp_path, monkeypatch):
     text = "-- wb_items_per_site\nINSERT INTO t VALUES (1,2,'enwiki','x');\n-- Dump completed on 2024-03-01\n"
     (tmp_path / "d.sql").write_text(text)
     monkeypatch.setattr(dumps, "_CHUNK_BYTES", text.index("-- Dump completed"))
-    assert as_text(read_sql_sitelinks(tmp_path / "d.sql", ["enwiki"], Tally("rows"))) == [("enwiki", "x", "Q2")]
+    assert as_text(read_sql_sitelinks(tmp_path / "d.sql", ["enwiki"], Counts())) == [("enwiki", "x", "Q2")]
 
 
 def test_an_sql_dump_of_another_table_layout_or_cut_off_is_an_error(tmp_path):
     path = tmp_path / "d.sql"
     path.write_text("-- wb_items_per_site\nINSERT INTO t VALUES (1,'2','enwiki','x');\n-- Dump completed\n")
     with pytest.raises(InputError, match="unknown layout"):
-        list(read_sql_sitelinks(path, ["enwiki"], Tally("rows")))
+        list(read_sql_sitelinks(path, ["enwiki"], Counts()))
     path.write_text("-- wb_items_per_site\nINSERT INTO t VALUES (1,2,'enwiki','x');\nINSERT INTO t VALUES (1,2,'enw")
     with pytest.raises(InputError, match="Dump completed"):
-        list(read_sql_sitelinks(path, ["enwiki"], Tally("rows")))
+        list(read_sql_sitelinks(path, ["enwiki"], Counts()))
     path.write_text("-- page\n")
     with pytest.raises(InputError, match="something else"):
-        list(read_sql_sitelinks(path, ["enwiki"], Tally("rows")))
+        list(read_sql_sitelinks(path, ["enwiki"], Counts()))
 
 
 def test_id_files_are_read_by_normalised_title_and_by_the_ids_asked_for(tmp_path):
     path = tmp_path / "en-wikidata-ids.tsv"
     path.write_text("Fire\tQ1\niPad\tQ2\n", encoding="utf-8")
-    assert read_ids(path, "en") == ({"Fire": "Q1", "IPad": "Q2"}, Tally("Wikidata ids", 2))
-    assert read_titles(path, {"Q2", "Q7"}) == ({"Q2": "iPad"}, Tally("pivot titles", 1))
+    counts = Counts()
+    assert read_ids(path, "en", counts) == {"Fire": "Q1", "IPad": "Q2"}
+    assert read_titles(path, {"Q2", "Q7"}, counts) == {"Q2": "iPad"}
+    assert [tally.kept for tally in counts.tallies.values()] == [2, 1]
     path.write_text("Fire\tQ1\nFire\n")
     with pytest.raises(InputError, match=r"ids\.tsv:2: expected title<TAB>QID"):
-        read_ids(path, "en")
+        read_ids(path, "en", Counts())

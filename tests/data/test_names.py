@@ -2,14 +2,9 @@
 
 import pytest
 
-from leia.data.names import (
-    EXCLUDED_NAMESPACE,
-    LIST_TITLE,
-    NO_PIVOT_TITLE,
-    NO_QID,
-    PivotTitles,
-    parse_namespaces,
-)
+from leia.base.cli import CommaSeparated
+from leia.base.errors import DropReason
+from leia.data.names import NameRule, PivotTitles
 
 
 @pytest.mark.parametrize(
@@ -21,11 +16,11 @@ from leia.data.names import (
         ("A (b) C (d)", "A  C", None),
         ("A (b (c))", "A )", None),  # as published: to the first closing bracket
         ("Star Trek: Picard", "Star Trek: Picard", None),
-        ("Category:Contents", None, EXCLUDED_NAMESPACE),
-        ("Talk:Fire", None, EXCLUDED_NAMESPACE),
+        ("Category:Contents", None, DropReason.EXCLUDED_NAMESPACE),
+        ("Talk:Fire", None, DropReason.EXCLUDED_NAMESPACE),
         ("Talks: a title", "Talks: a title", None),
         ("category:contents", "category:contents", None),
-        ("List of lists of lists", None, LIST_TITLE),
+        ("List of lists of lists", None, DropReason.LIST_TITLE),
         ("Lists", "Lists", None),
         ("A List of things", "A List of things", None),
     ],
@@ -36,14 +31,16 @@ def test_a_title_gives_a_name_or_a_reason(title, name, reason):
 
 def test_an_anchor_without_id_or_title_gives_a_reason():
     titles = PivotTitles({"Q1": "Fire"})
-    assert titles.name_of(None) == (None, NO_QID)
-    assert titles.name_of("Q2") == (None, NO_PIVOT_TITLE)
+    assert titles.name_of(None) == (None, DropReason.NO_QID)
+    assert titles.name_of("Q2") == (None, DropReason.NO_PIVOT_TITLE)
 
 
 def test_the_list_of_namespaces_may_have_spaces():
-    assert parse_namespaces("Kategorie, Portal,") == ("Kategorie", "Portal")
+    assert CommaSeparated().convert("Kategorie, Portal,", None, None) == ("Kategorie", "Portal")
 
 
 def test_another_pivot_language_has_its_own_exclusions():
-    titles = PivotTitles({"Q1": "Categoría:Fuego", "Q2": "Anexo:Ríos", "Q3": "List of x"}, ("Categoría", "Anexo"), "")
+    titles = PivotTitles(
+        {"Q1": "Categoría:Fuego", "Q2": "Anexo:Ríos", "Q3": "List of x"}, NameRule("es", ("Categoría", "Anexo"), "")
+    )
     assert [titles.name_of(qid)[0] for qid in ("Q1", "Q2", "Q3")] == [None, None, "List of x"]

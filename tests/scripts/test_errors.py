@@ -14,7 +14,7 @@ from conftest import ROOT, command_of, run_here
 from datasets import load_from_disk
 
 from leia.base.cli import OneLineErrors
-from leia.base.datasets import PREPROCESSED_SCHEMA, new_dataset, open_dataset, save_dataset, training_schema
+from leia.base.datasets import PREPROCESSED_SCHEMA, NewDataset, open_articles, save_dataset, training_schema
 from leia.base.errors import InputError
 
 WIKI = b'<mediawiki xml:lang="ja">\n<page><title>A</title><id>1</id></page>\n'
@@ -185,15 +185,16 @@ def test_an_empty_dataset_is_refused(sample_corpus, tmp_path, made_by):
         save_dataset(tmp_path, PREPROCESSED_SCHEMA, [])
     else:  # without a data file
         load_from_disk(sample_corpus.wikis["es"].preprocessed).select([]).save_to_disk(tmp_path)
-    with pytest.raises(InputError, match="holds no article; the script says"):
-        open_dataset(tmp_path, PREPROCESSED_SCHEMA, "the script")
+    with pytest.raises(InputError, match="holds no article; scripts/preprocess_wikipedia"):
+        open_articles(tmp_path)
 
 
 def test_a_step_does_not_replace_the_dataset_of_another_say_its_input(sample_corpus, tmp_path):
     wiki = sample_corpus.wikis["es"]
     for folder, schema in [(wiki.preprocessed, training_schema(0)), (wiki.dataset, PREPROCESSED_SCHEMA)]:
         copy = shutil.copytree(folder, tmp_path / folder.name)
-        with pytest.raises(InputError, match=r"holds the dataset of another step \(title, "), new_dataset(copy, schema):
+        output = NewDataset(copy, schema)
+        with pytest.raises(InputError, match=r"holds the dataset of another step \(title, "), output.open():
             pass
         assert (copy / "state.json").read_bytes() == (folder / "state.json").read_bytes()
 

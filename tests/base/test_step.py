@@ -1,0 +1,86 @@
+"""A step: what it reads is identified, what it writes is complete, and a rerun with the same inputs does nothing."""
+
+import json
+
+import pytest
+
+from leia.base.errors import AlreadyComplete, InputError, MissingInput
+from leia.base.outputs import NewFile, NewFiles, NewFolder
+from leia.base.step import Counts, open_step
+
+
+def run(tmp_path, options=None, overwrite=False, text="rows"):
+    output = NewFile(tmp_path / "out.tsv")
+    with open_step("make_rows", [tmp_path / "in.txt"], output, options, overwrite) as step:
+        step.target.write_text(text)
+        step.count("rows").kept += 2
+        step.count("rows").drop("too long")
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "in.txt"
+    path.write_text("input")
+    return path
+
+
+def test_the_manifest_says_what_was_read_and_counted(tmp_path, source, capsys):
+    run(tmp_path, {"most": 3})
+    assert (tmp_path / "out.tsv").read_text() == "rows"
+    manifest = json.loads((tmp_path / "out.tsv.manifest.json").read_text())
+    assert manifest["inputs"][0] | {"sha256": ""} == {"name": "in.txt", "bytes": 5, "sha256": ""}
+    assert (manifest["step"], manifest["options"]) == ("make_rows", {"most": 3})
+    assert manifest["tally"] == {"rows": {"read": 3, "kept": 2, "dropped": {"too long": 1}}}
+    assert str(tmp_path) not in json.dumps(manifest)
+    assert capsys.readouterr().out.startswith("rows: 3 read, 2 kept\n")
+
+
+@pytest.mark.parametrize("change", ["nothing", "input deleted", "another option", "another input", "output deleted"])
+def test_a_rerun_works_only_where_the_output_is_not_what_it_would_make(tmp_path, source, change):
+    run(tmp_path, {"most": 3})
+    options = {"most": 4 if change == "another option" else 3}
+    if change == "input deleted":
+        source.unlink()
+    elif change == "another input":
+        source.write_text("another input")
+    elif change == "output deleted":
+        (tmp_path / "out.tsv").unlink()
+    if change in ("nothing", "input deleted"):
+        with pytest.raises(AlreadyComplete, match=r"complete already: .*out\.tsv"):
+            run(tmp_path, options, text="new rows")
+        assert (tmp_path / "out.tsv").read_text() == "rows"
+    else:
+        run(tmp_path, options, text="new rows")
+        assert (tmp_path / "out.tsv").read_text() == "new rows"
+
+
+def test_overwrite_makes_it_again(tmp_path, source):
+    run(tmp_path)
+    run(tmp_path, overwrite=True, text="new rows")
+    assert (tmp_path / "out.tsv").read_text() == "new rows"
+
+
+def test_a_missing_input_is_said_before_anything_is_written(tmp_path):
+    with pytest.raises(MissingInput):
+        run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["files", "folder"])
+def test_a_step_that_fails_leaves_neither_output_nor_manifest(tmp_path, source, kind):
+    output = {
+        "files": NewFiles({"a": tmp_path / "o/a.tsv", "b": tmp_path / "o/b.tsv"}, tmp_path / "o/manifest.json"),
+        "folder": NewFolder(tmp_path / "o", ("*.tsv",)),
+    }[kind]
+    with pytest.raises(InputError), open_step("make_rows", [source], output):
+        raise InputError("a bad row")
+    assert [path.name for path in tmp_path.rglob("*")] == ["in.txt"]
+
+
+def test_counts_of_workers_add_up():
+    total, part = Counts(), Counts()
+    part.count("links").kept += 3
+    part.count("links").drop("no text", 2)
+    for _ in range(2):
+        total.add(part)
+    assert total.as_dict() == {"links": {"read": 10, "kept": 6, "dropped": {"no text": 4}}}
