@@ -1,8 +1,8 @@
 """Sitelinks in Wikidata's dumps: which item is which page of which Wikipedia.
 
 The JSON dump (`wikidata-<date>-all.json.bz2`) is one JSON array, an entity a line:
-https://doc.wikimedia.org/Wikibase/master/php/docs_topics_json.html. Every line is parsed whole by simdjson, which takes
-less time than the decompression; what simdjson refuses and Python's `json` accepts (a lone surrogate, say) goes there.
+https://doc.wikimedia.org/Wikibase/master/php/docs_topics_json.html. Every line is parsed whole by msgspec, which takes
+less time than the decompression; what msgspec refuses and Python's `json` accepts (a lone surrogate, say) goes there.
 
 The SQL table `wb_items_per_site` is the short cut, about 2 GB to download instead of over 100. Its dump
 (`wikidatawiki-<date>-wb_items_per_site.sql.gz`, by mysqldump) has INSERT statements of rows
@@ -13,11 +13,12 @@ no closing quote. So the rows of a site are found without reading the others.
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import simdjson
+import msgspec
 
 from leia.base.errors import DropReason, InputError
 from leia.base.step import Counts
@@ -34,7 +35,7 @@ Sitelinks = dict[str, list[bytes]]
 can stand there is seen when it is written: the title may hold a tab or be no valid Unicode."""
 
 _QID = re.compile(r"Q[1-9][0-9]*")
-_OBJECTS = (dict, simdjson.Object)
+_LONGEST_EMPTY = 8  # `{}`, `[]`, with a few spaces
 
 
 def read_sitelinks(
@@ -55,11 +56,12 @@ def read_json_sitelinks(
     that breaks off unless `allow_truncated`.
     """
     path, tally = Path(path), counts.count("entities")
-    parser = simdjson.Parser()
+    reader = EntityReader(sites)
     number, last_id, broken_lines, closed = 0, b"", 0, False
     try:
         for block in read_blocks(path, b"\n", is_json_dump, EXPECTED_WIKIDATA_DUMP):
             found: Sitelinks = {site: [] for site in sites}
+            is_utf8 = _is_utf8(block)
             for line in block.splitlines():
                 number += 1
                 line = line.strip(b" \t\r,")
@@ -67,25 +69,25 @@ def read_json_sitelinks(
                     closed = closed or line == b"]"
                     continue
                 try:
-                    qid, titles, why = _parse_entity(line, sites, parser)
+                    entity = reader.read(line, is_utf8)
                 except ValueError as error:
                     if not block.endswith(b"\n"):  # the line that the download broke off in
                         continue
                     broken_lines += 1
                     if broken_lines > max_errors:
                         raise InputError(
-                            f"{path}, line {number:,}: is no JSON ({error}); expected one entity a line; "
+                            f"{path}, line {number:,}: is not JSON ({error}); expected one entity a line; "
                             "download the dump again, or pass over up to N such lines with --max_errors N"
                         ) from error
                     tally.drop(DropReason.BROKEN_LINE)
                     continue
-                if why:
-                    tally.drop(why)
+                if entity.reason:
+                    tally.drop(entity.reason)
                 else:
                     tally.kept += 1
-                    last_id = qid
-                    for site, title in titles:
-                        found[site].append(title + b"\t" + qid)
+                    last_id = entity.qid
+                    for site, title in entity.titles:
+                        found[site].append(title + b"\t" + entity.qid)
             yield found
         if not closed:
             raise BrokenDump(f"{path}: ends without the closing ], as a download that broke off does")
@@ -96,43 +98,92 @@ def read_json_sitelinks(
         accept_break(error, path, allow_truncated, tally, last_used)
 
 
-Titles = list[tuple[str, bytes]]
-"""Site code and title."""
+class _Sitelink(msgspec.Struct):
+    title: str
 
 
-def _parse_entity(line: bytes, sites: Collection[str], parser: simdjson.Parser) -> tuple[bytes, Titles, str]:
-    """QID and titles of one line, or why it has none, being in order; `ValueError` when it is not."""
-    try:
-        return _titles_of(parser.parse(line), sites)
-    except ValueError:
+class _Entity(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    sitelinks: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTitles:
+    """What one line says: the entity's `qid` and its titles by site, or the reason why it has none for us."""
+
+    qid: bytes = b""
+    titles: tuple[tuple[str, bytes], ...] = ()
+    reason: DropReason | None = None
+
+
+class EntityReader:
+    """Reads lines of the JSON dump: the titles on the `sites` asked for."""
+
+    def __init__(self, sites: Collection[str]) -> None:
+        self._sites = sites
+        self._entity = msgspec.json.Decoder(_Entity)
+        fields = [(site, _Sitelink | None, None) for site in sites]
+        self._sitelinks = msgspec.json.Decoder(msgspec.defstruct("Sitelinks", fields))
+
+    def read(self, line: bytes, is_utf8: bool) -> EntityTitles:
+        """Raises `ValueError` for a line that is not one entity in JSON. msgspec does not look whether strings that it
+        passes over are UTF-8: without `is_utf8` Python's json reads the line."""
         try:
-            return _titles_of(json.loads(line), sites)
+            if is_utf8:
+                return self._read_quickly(line)
+        except (ValueError, RecursionError):  # it refuses some lines that json takes
+            pass
+        return self._read_by_json(line)
+
+    def _read_quickly(self, line: bytes) -> EntityTitles:
+        entity = self._entity.decode(line)
+        if reason := _why_not_an_item(entity.type, entity.id):
+            return EntityTitles(reason=reason)
+        sitelinks = memoryview(entity.sitelinks)
+        if len(sitelinks) < _LONGEST_EMPTY and not sitelinks.tobytes().strip(b"{}[] "):
+            return EntityTitles(reason=DropReason.NO_SITELINKS)
+        found = self._sitelinks.decode(sitelinks)
+        links = ((site, getattr(found, site)) for site in self._sites)
+        return _titles(entity.id, [(site, link.title) for site, link in links if link is not None])
+
+    def _read_by_json(self, line: bytes) -> EntityTitles:
+        try:
+            entity = json.loads(line)
         except RecursionError as error:
             raise ValueError("nested too deep") from error
+        if not isinstance(entity, dict):
+            raise ValueError("expected an object")
+        if reason := _why_not_an_item(entity.get("type"), entity.get("id")):
+            return EntityTitles(reason=reason)
+        sitelinks = entity.get("sitelinks")
+        if not sitelinks:  # missing, {} or, as PHP writes an empty map, []
+            return EntityTitles(reason=DropReason.NO_SITELINKS)
+        if not isinstance(sitelinks, dict):
+            raise ValueError("expected an object as sitelinks")
+        links = [(site, sitelinks[site]) for site in self._sites if sitelinks.get(site) is not None]
+        if not all(isinstance(link, dict) and isinstance(link.get("title"), str) for _, link in links):
+            raise ValueError("a sitelink has no title")
+        return _titles(entity["id"], [(site, link["title"]) for site, link in links])
 
 
-def _titles_of(entity: Any, sites: Collection[str]) -> tuple[bytes, Titles, str]:
-    if not isinstance(entity, _OBJECTS):
-        raise ValueError("not an object")
-    if entity.get("type") != "item":
-        return b"", [], DropReason.NOT_AN_ITEM
-    qid = entity.get("id")
-    if not isinstance(qid, str) or not _QID.fullmatch(qid):
-        return b"", [], DropReason.NOT_A_QID
-    sitelinks = entity.get("sitelinks")
-    if not sitelinks:  # missing, {} or, as PHP writes an empty map, []
-        return b"", [], DropReason.NO_SITELINKS
-    if not isinstance(sitelinks, _OBJECTS):
-        raise ValueError("sitelinks is no object")
-    titles = []
-    for site in sites:
-        sitelink = sitelinks.get(site)
-        if sitelink is not None:
-            title = sitelink.get("title") if isinstance(sitelink, _OBJECTS) else None
-            if not isinstance(title, str):
-                raise ValueError("a sitelink has no title")
-            titles.append((site, title.encode("utf-8", "surrogatepass")))
-    return qid.encode(), titles, "" if titles else DropReason.NO_SITELINK_ASKED_FOR
+def _why_not_an_item(kind: Any, qid: Any) -> DropReason | None:
+    if kind != "item":
+        return DropReason.NOT_AN_ITEM
+    return None if isinstance(qid, str) and _QID.fullmatch(qid) else DropReason.NOT_A_QID
+
+
+def _titles(qid: str, titles: Sequence[tuple[str, str]]) -> EntityTitles:
+    if not titles:
+        return EntityTitles(reason=DropReason.NO_SITELINK_ASKED_FOR)
+    return EntityTitles(qid.encode(), tuple((site, title.encode("utf-8", "surrogatepass")) for site, title in titles))
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        return block.isascii() or bool(block.decode())  # Wikidata escapes all letters beyond ASCII
+    except UnicodeDecodeError:
+        return False
 
 
 def is_json_dump(start: bytes) -> bool:

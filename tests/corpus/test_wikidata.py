@@ -68,7 +68,7 @@ def test_items_give_their_sitelinks_and_all_else_is_counted_by_reason(tmp_path):
 
 def test_a_broken_line_stops_by_default_and_is_passed_over_on_request(tmp_path):
     path = json_dump(tmp_path, [json.dumps(item(1, enwiki="A")), '{"type":"item",', json.dumps(item(2, enwiki="B"))])
-    with pytest.raises(InputError, match=r"line 3: is no JSON .*--max_errors"):
+    with pytest.raises(InputError, match=r"line 3: is not JSON .*--max_errors"):
         read_json(path)
     found, tally = read_json(path, max_errors=1)
     assert [qid for _, _, qid in found] == ["Q1", "Q2"]
@@ -90,6 +90,21 @@ def test_a_broken_line_stops_by_default_and_is_passed_over_on_request(tmp_path):
 def test_json_of_another_shape_is_a_broken_line(tmp_path, line):
     with pytest.raises(InputError, match="line 2"):
         read_json(json_dump(tmp_path, [line]))
+
+
+def test_bytes_that_are_not_utf8_make_a_broken_line_wherever_they_stand(tmp_path):
+    path = tmp_path / "wikidata-all.json"
+    whole = json.dumps(item(1, enwiki="A")).encode()
+    path.write_bytes(b"[\n" + whole + b',\n{"labels":{"x":"\xff"},' + whole[1:] + b"\n]\n")
+    found, tally = read_json(path, max_errors=1)
+    assert [qid for _, _, qid in found] == ["Q1"] and tally.dropped == {"line is not JSON": 1}
+
+
+@pytest.mark.parametrize("sitelinks", ["{}", "[]", "{ }", "[  ]"])
+def test_an_item_without_sitelinks_is_told_from_one_with_others(tmp_path, sitelinks):
+    other = '{"type":"item","id":"Q2","sitelinks":{"dewiki":{"title":"A"}}}'
+    _, tally = read_json(json_dump(tmp_path, [f'{{"type":"item","id":"Q1","sitelinks":{sitelinks}}}', other]))
+    assert tally.dropped == {"no sitelinks": 1, "no sitelink to the languages asked for": 1}
 
 
 def test_a_lone_surrogate_costs_only_the_title_it_stands_in(tmp_path):
