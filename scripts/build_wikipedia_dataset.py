@@ -10,6 +10,7 @@ tokens, end exclusive) with manifest.json in it.
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -57,11 +58,17 @@ def main(
 ) -> None:
     from leia.base.datasets import NewDataset, open_articles, save_dataset, training_schema
     from leia.base.step import open_step
+    from leia.corpus.id_files import check_id_file
+    from leia.corpus.titles import check_language
     from leia.data.encoding import distinct_qids, encode_dataset
     from leia.data.names import read_pivot_titles
     from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
 
-    tokenizer, rule = load_tokenizer(model_name, trust_remote_code), NameRule(**names)
+    rule = NameRule(**names)
+    check_id_file(wikidata_id_file, check_language(rule.pivot_language))
+    if Path(preprocessed_dataset_dir).exists():
+        open_articles(preprocessed_dataset_dir)  # another folder is refused now, and not after a model was looked for
+    tokenizer = load_tokenizer(model_name, trust_remote_code)
     schema = training_schema(count_ids(tokenizer))
     name = model_name.rstrip("/").rsplit("/", 1)[-1]
     options = {"tokenizer": {"name": name, **tokenizer_identity(tokenizer)}, "max_length": max_length, **asdict(rule)}

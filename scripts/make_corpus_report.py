@@ -10,14 +10,14 @@ corpus.svg and corpus.pdf.
 
 import click
 
-from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command
+from leia.base.cli import OUTPUT_FOLDER, InputPath, command
 
 
 @command
 @click.option(
     "--corpus",
     "corpora",
-    type=(EXISTING_FILE, EXISTING_FILE),
+    type=(InputPath("compute_dataset_stats.py --json"), InputPath("compute_link_stats.py --json")),
     multiple=True,
     required=True,
     metavar="DATASET_STATS LINK_STATS",

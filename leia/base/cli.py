@@ -44,7 +44,7 @@ class InputPath(click.Path):
     """A file or folder to read. The commands ask for it by `require`, whose error names the script that makes it."""
 
     def __init__(self, made_by: str = "", **kind: bool) -> None:
-        super().__init__(readable=True, **kind)
+        super().__init__(**kind)
         self._made_by = made_by
 
     def require(self, value: Any, param: click.Parameter, ctx: click.Context) -> None:
@@ -234,9 +234,11 @@ def _require_inputs(context: click.Context) -> None:
     """Raise `click.BadParameter` for the first option that names an input which is not there."""
     for parameter in context.command.params:
         value = context.params[parameter.name]
-        if isinstance(parameter.type, InputPath) and value is not None:
-            for path in value if parameter.multiple else [value]:
-                parameter.type.require(path, parameter, context)
+        for given in (value if parameter.multiple else [value]) if value is not None else ():
+            is_tuple = isinstance(parameter.type, click.Tuple)
+            for kind, path in zip(parameter.type.types, given, strict=True) if is_tuple else [(parameter.type, given)]:
+                if isinstance(kind, InputPath):
+                    kind.require(path, parameter, context)
 
 
 def _stop(*_: Any) -> NoReturn:

@@ -30,6 +30,9 @@ EXPECTED_WIKIDATA_DUMP = (
 )
 """Either has the sitelinks; `sitelinks_sql` reads the table."""
 
+ENTITIES, TABLE_ROWS = "entities", "table rows of these Wikipedias"
+"""What is counted."""
+
 Sitelinks = dict[str, list[bytes]]
 """Site code (`jawiki`) -> a row `title<TAB>QID` for each of its pages, in UTF-8, as it stands in an id file. Whether it
 can stand there is seen when it is written: the title may hold a tab or be no valid Unicode."""
@@ -42,7 +45,9 @@ def read_sitelinks(
     path: str | Path, sites: Collection[str], counts: Counts, max_errors: int = 0, allow_truncated: bool = False
 ) -> Iterator[Sitelinks]:
     """`read_sql_sitelinks` or `read_json_sitelinks`, by the first bytes of the dump."""
-    if is_table_dump(start_of_dump(path)):
+    is_table = is_table_dump(start_of_dump(path))
+    counts.count(TABLE_ROWS if is_table else ENTITIES)  # stands first in the manifest
+    if is_table:
         return read_sql_sitelinks(path, sites, counts, allow_truncated)
     return read_json_sitelinks(path, sites, counts, max_errors, allow_truncated)
 
@@ -55,7 +60,7 @@ def read_json_sitelinks(
     Raises `InputError` for a file that is no such dump, at the broken line after the first `max_errors`, and for a dump
     that breaks off unless `allow_truncated`.
     """
-    path, tally = Path(path), counts.count("entities")
+    path, tally = Path(path), counts.count(ENTITIES)
     reader = EntityReader(sites)
     number, last_id, broken_lines, closed = 0, b"", 0, False
     try:
@@ -205,7 +210,7 @@ def read_sql_sitelinks(
     Raises `InputError` for a file that is no such dump, for a row of these sites in another layout, and for a dump that
     breaks off unless `allow_truncated`.
     """
-    path, tally = Path(path), counts.count("table rows of these Wikipedias")
+    path, tally = Path(path), counts.count(TABLE_ROWS)
     values = [b"'%b'" % site.encode() for site in sites]
     names = b"|".join(re.escape(site.encode()) for site in sites)
     site_value = re.compile(rb",\s*'(?:" + names + rb")'\s*,\s*'")
