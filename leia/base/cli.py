@@ -7,8 +7,8 @@
 - an `InputError` or a failure of the file system is one line on standard error with exit code 1, and wrong use, which
   click says in three, one with exit code 2 (`OneLineErrors`);
 - of several processes of `leia.training.launch`, the first one that fails has its error printed, and no other;
-- SIGTERM unwinds like Ctrl-C, so that a stopped step cleans up behind itself;
-- a pipe whose reader has had enough (`| head`) is no error.
+- SIGTERM unwinds like Ctrl-C, so that a stopped step removes what it had begun;
+- a pipe whose reader has had enough (`| head`) is not an error.
 """
 
 import dataclasses
@@ -114,8 +114,8 @@ def options_of(settings: type, in_config: bool = False) -> Callable[[Callable[..
 
 
 class OneLineErrors(click.Command):
-    """A command, or a group of them, that says wrong use in one line: what is wrong and, where the message does not say
-    so behind a semicolon, where to look what is right."""
+    """A command, or a group of them, that says wrong use in one line: what is wrong and, where the message has no
+    advice after a semicolon, where to look for what is right."""
 
     def main(self, *args: Any, **settings: Any) -> NoReturn:
         try:

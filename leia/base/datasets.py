@@ -222,7 +222,7 @@ class EncodedArticles:
 
 
 def _views(column: pa.Array, depth: int) -> tuple:
-    """The offsets and the values of a list array; the values of lists in lists are again such a pair."""
+    """The offsets and the values of a list array; the values of lists in lists are such a pair, too."""
     offsets, values = column.offsets.to_numpy(), column.values
     if depth == 2:
         lists_of_nothing = pa.types.is_null(values.type)

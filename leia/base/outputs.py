@@ -187,12 +187,14 @@ def _flush_to_disk(path: Path) -> None:
 
 def _refuse_foreign_files(path: Path, replaceable: Collection[str]) -> None:
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise InputError(f"{path}: is no folder; name a new folder or an earlier output of this step")
+        raise InputError(
+            f"{path}: expected a folder, found a file or a link; name a new folder or an earlier output of this step"
+        )
     for entry in sorted(path.iterdir()) if path.exists() else ():
         if not any(entry.match(pattern) for pattern in replaceable):
             raise InputError(
                 f"{path}: holds {entry.name}, which this step does not make; "
-                "name a new folder or an earlier output of this step (it is replaced whole)"
+                "name a new folder or an earlier output of this step (it is replaced as a whole)"
             )
 
 

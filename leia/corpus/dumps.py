@@ -1,6 +1,6 @@
 """Reads a dump of any size as blocks of whole pages or lines: bzip2 (multistream or not), gzip or plain.
 
-bzip2 is decompressed on all cores by rapidgzip, which checks each block's checksum before it hands the block out. A
+bzip2 is decompressed on all cores by rapidgzip, which checks each block's checksum before it gives the block out. A
 file that breaks off or is corrupt gives every byte before the break, then `BrokenDump` says where that was. A file of
 another kind is refused, and the error says what it is.
 
@@ -23,7 +23,7 @@ _CHUNK_BYTES = 1 << 22
 
 
 class BrokenDump(InputError):
-    """The dump breaks off or is corrupt; everything before the break has been handed out."""
+    """The dump breaks off or is corrupt; everything before the break has been given out."""
 
 
 def accept_break(error: BrokenDump, path: Path, allow_truncated: bool, tally: Tally, last_used: str = "") -> None:
@@ -75,7 +75,7 @@ def read_blocks(
                 pending.append(chunk)
             else:
                 block = b"".join([*pending, chunk[:cut]])
-                pending = [chunk[cut:]]  # before the block is handed out: a line of 200 MB is held once only
+                pending = [chunk[cut:]]  # before the block is given out: a line of 200 MB is held once only
                 yield block
     except BrokenDump:
         yield b"".join(pending)
@@ -113,7 +113,7 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
                 raise InputError(f"{path}: is corrupt ({error}); download it again") from error
             except (RuntimeError, ValueError, EOFError) as error:
                 reason = reason or " ".join(str(error).split())
-                size //= 4  # down to 1, so that the last byte before the break is handed out, too
+                size //= 4  # down to 1, so that the last byte before the break is given out, too
         if reason:
             reason = reason.replace("std::exception", "the compressed data end or are damaged")
             raise BrokenDump(
@@ -129,8 +129,8 @@ def _open(path: Path) -> IO[bytes]:
     if magic == b"BZh":
         import rapidgzip
 
-        # Two threads at least: rapidgzip's serial decoder hands a block out before it has checked it.
-        # An open file and no name: names that are no UTF-8 would not get through.
+        # Two threads at least: rapidgzip's serial decoder gives a block out before it has checked it.
+        # An open file, not its name: a name that is not UTF-8 would not get through.
         return rapidgzip.IndexedBzip2File(path.open("rb"), parallelization=max(2, available_cores()))
     if magic[:2] == b"\x1f\x8b":
         return gzip.open(path, "rb")
@@ -151,7 +151,7 @@ def _position(stream: IO[bytes]) -> int:
 
 _KINDS = (
     (rb"(?i)\s*<(?:!doctype )?html", "a web page, as a download that failed leaves"),
-    (rb"7z\xbc\xaf|\xfd7zXZ|PK\x03\x04|\x28\xb5\x2f\xfd", "compressed by 7z, xz, zip or zstd"),
+    (rb"7z\xbc\xaf|\xfd7zXZ|PK\x03\x04|\x28\xb5\x2f\xfd", "a file compressed by 7z, xz, zip or zstd"),
     (rb"<doc id=", "text that run_wikiextractor.py makes"),
     (rb"(?s)\s*(?:<\?xml.{,100}?\?>\s*)?<mediawiki", "a Wikipedia's dump of pages"),
     (rb"(?s).{,10000}CREATE TABLE `wb_items_per_site`", "the table wb_items_per_site of Wikidata"),
@@ -166,7 +166,7 @@ _KINDS = (
 def refusal(path: Path | str, start: bytes, expected: str) -> InputError:
     """The error for a file that begins with `start` and is not the `expected`."""
     kind = next((kind for pattern, kind in _KINDS if re.match(pattern, start)), "something else")
-    return InputError(f"{path}: is {kind}; expected {expected}")
+    return InputError(f"{path}: expected {expected}, found {kind}")
 
 
 EXPECTED_PAGES_DUMP = "a Wikipedia dump like jawiki-20230701-pages-articles-multistream.xml.bz2"
@@ -180,13 +180,13 @@ _TITLE = re.compile(rb"<title>([^<]*)</title>")
 def read_pages(path: Path, allow_truncated: bool, tally: Tally) -> Iterator[bytes]:
     """Yield blocks that end with `PAGE_END`, the first of which begins with the head of the dump.
 
-    Raises `InputError` for a file that is no dump or breaks off; with `allow_truncated` the pages before the break are
-    yielded, and `tally` says that there was one.
+    Raises `InputError` for a file that is not a dump or breaks off; with `allow_truncated` the pages before the break
+    are yielded, and `tally` says that there was one.
     """
     pages, last_title, block = 0, "", b""
     try:
         for block in read_blocks(path, PAGE_END, is_wikipedia_dump, EXPECTED_PAGES_DUMP):
-            if not block.endswith(PAGE_END):  # what stands behind the last page, or a page that broke off
+            if not block.endswith(PAGE_END):  # what follows the last page, or a page that broke off
                 continue
             pages += block.count(PAGE_END)
             if titles := _TITLE.findall(block, block.rfind(b"<page>")):

@@ -51,7 +51,7 @@ class LinkedTextBuilder:
             self._pending.append(text)
 
     def add_cdata(self, text: str) -> None:
-        """A CDATA section: a run of text of its own, which counts in every element."""
+        """A CDATA section: a separate run of text, which counts in every element."""
         self.separate()
         self._put(text, None)
 

@@ -16,7 +16,7 @@ from leia.corpus.linked_text import LinkedText, LinkedTextBuilder
 ENTITIES = {name.rstrip(";"): text for name, text in html.entities.html5.items()}
 
 RAW_ELEMENTS = ("script", "style")
-"""What stands in them is no markup."""
+"""What stands in them is text, not markup."""
 
 _INTERESTING = re.compile("[&<]")
 _TAG = re.compile(r"<([a-zA-Z][^\t\n\r\f />\0]*)(?:\s|/(?!>))*")
@@ -52,7 +52,7 @@ class _NoSection(Exception):
 
 
 class _Reader:
-    """Reads `markup` once. The methods `_read_...` read what stands at a position and return the position behind it,
+    """Reads `markup` once. The methods `_read_...` read what stands at a position and return the position after it,
     None for what is never finished."""
 
     def __init__(self, markup: str) -> None:
@@ -201,7 +201,7 @@ class _Reader:
 
 
 def _character(digits: str, base: int) -> str:
-    """The character of a numeric reference. Of the control characters those are mended that mean Windows' letters."""
+    """The character of a numeric reference. Control characters that mean letters of Windows become those letters."""
     digits = digits.lstrip("0")[:8]
     number = int(digits or "0", base)
     if number == 0 or number > _HIGHEST_CODE_POINT or 0xD800 <= number < 0xE000:

@@ -12,8 +12,9 @@ from leia.base.cli import progress
 from leia.base.datasets import PREPROCESSED_SCHEMA, integer_array, string_array
 from leia.base.errors import DropReason, InputError
 from leia.base.pool import map_in_order
-from leia.base.step import Counts, kept_by_step
+from leia.base.step import Counts, Tally, kept_by_step
 from leia.corpus.id_files import check_id_file, check_redirect_file, read_ids
+from leia.corpus.linked_text import LinkedText
 from leia.corpus.redirects import read_redirect_file
 from leia.corpus.titles import title_of_href
 from leia.corpus.wikiextractor import MADE_BY, find_files, read_documents, split_links
@@ -52,6 +53,14 @@ def preprocess_files(
             with_qid += len(qids) - qids.null_count
             bar.update(path.stat().st_size)
             yield batch
+    _check_counts(folder, articles)
+    links.note = f"{with_qid:,} of them ({with_qid / links.kept:.1%}) with a Wikidata id"
+    if not with_qid:
+        click.echo(f"warning: no link has a Wikidata id; is {wikidata_id_file} of the wiki {language!r}?", err=True)
+
+
+def _check_counts(folder: str | Path, articles: Tally) -> None:
+    """Raise `InputError` when articles are missing or too many, and when none is left."""
     written = kept_by_step(folder, "run_wikiextractor")
     if written not in (None, articles.read):
         raise InputError(
@@ -61,20 +70,18 @@ def preprocess_files(
     if not articles.kept:
         reasons = ", ".join(f"{count:,} have {reason}" for reason, count in articles.dropped.items())
         raise InputError(f"{folder}: no article is left ({reasons}); was WikiExtractor run with --links? {MADE_BY}")
-    links.note = f"{with_qid:,} of them ({with_qid / links.kept:.1%}) with a Wikidata id"
-    if not with_qid:
-        click.echo(f"warning: no link has a Wikidata id; is {wikidata_id_file} of the wiki {language!r}?", err=True)
+
+
+Page = tuple[bytes, bytes | None]
+"""Title and QID, where there is one, of the page that a link leads to, in UTF-8: a page is linked often, and so encoded
+once."""
 
 
 class Preprocessor:
-    """Turns one WikiExtractor file into a record batch and its tallies."""
+    """Turns one WikiExtractor file into a record batch and its counts."""
 
     def __init__(self, redirects: Mapping[str, str], wikidata_ids: Mapping[str, str], language: str) -> None:
-        def resolve(href: str) -> tuple[bytes, bytes | None] | None:
-            """Title and QID, if it has one, of the page that `href` leads to; None where it leads to none.
-
-            In UTF-8: a page is linked often and encoded here once.
-            """
+        def resolve(href: str) -> Page | None:
             title, _ = title_of_href(href, language)
             if title is None:
                 return None
@@ -82,59 +89,70 @@ class Preprocessor:
             qid = wikidata_ids.get(title)
             return title.encode(), None if qid is None else qid.encode()
 
-        self.language = language
-        self.resolve = lru_cache(maxsize=1 << 18)(resolve)
+        self._language = language
+        self._resolve = lru_cache(maxsize=1 << 18)(resolve)
 
     def __call__(self, path: Path) -> tuple[pa.RecordBatch, Counts]:
         counts = Counts()
         articles, links = counts.count("articles"), counts.count("links")
-        titles, texts, anchor_ends = [], [], [0]
-        starts, ends, pages = [], [], []
+        columns = _Columns()
         for document in read_documents(path):
-            if document.language != self.language:
+            if document.language != self._language:
                 raise InputError(
                     f"{path}: {document.title!r} is of the wiki {document.language!r}, the first file is of "
-                    f"{self.language!r}; preprocess one wiki at a time"
+                    f"{self._language!r}; preprocess one wiki at a time"
                 )
             linked = split_links(document.markup)
             if not linked.text:
                 articles.drop(DropReason.NO_TEXT)
                 continue
-            linked_pages = list(map(self.resolve, linked.hrefs))
-            if None in linked_pages:
-                links.dropped.update(
-                    title_of_href(href, self.language)[1]
-                    for href, page in zip(linked.hrefs, linked_pages, strict=True)
-                    if page is None
-                )
-                kept = [page is not None for page in linked_pages]
-                starts += compress(linked.starts, kept)
-                ends += compress(linked.ends, kept)
-                pages += compress(linked_pages, kept)
-            else:
-                starts += linked.starts
-                ends += linked.ends
-                pages += linked_pages
-            if len(pages) == anchor_ends[-1]:
+            pages = list(map(self._resolve, linked.hrefs))
+            for href, page in zip(linked.hrefs, pages, strict=True) if None in pages else ():
+                if page is None:
+                    links.drop(title_of_href(href, self._language)[1])
+            if pages.count(None) == len(pages):
                 articles.drop(DropReason.NO_LINK)
                 continue
-            titles.append(document.title.encode())
-            texts.append(linked.text.encode())
-            anchor_ends.append(len(pages))
-        articles.kept, links.kept = len(titles), len(pages)
-        spans = pa.StructArray.from_arrays(
+            columns.add(document.title, linked, pages)
+        articles.kept, links.kept = len(columns.titles), len(columns.pages)
+        return columns.record_batch(self._language), counts
+
+
+class _Columns:
+    """The columns of `PREPROCESSED_SCHEMA`, article by article."""
+
+    def __init__(self) -> None:
+        self.titles: list[bytes] = []
+        self.texts: list[bytes] = []
+        self.anchor_ends = [0]
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.pages: list[Page] = []
+
+    def add(self, title: str, linked: LinkedText, pages: list[Page | None]) -> None:
+        """An article with the links of `linked` that lead to a page; `pages[k]` is that of link k."""
+        self.titles.append(title.encode())
+        self.texts.append(linked.text.encode())
+        kept = [page is not None for page in pages]
+        self.starts += compress(linked.starts, kept)
+        self.ends += compress(linked.ends, kept)
+        self.pages += compress(pages, kept)
+        self.anchor_ends.append(len(self.pages))
+
+    def record_batch(self, language: str) -> pa.RecordBatch:
+        anchors = pa.StructArray.from_arrays(
             [
-                integer_array(starts, pa.int64()),
-                integer_array(ends, pa.int64()),
-                string_array([title for title, _ in pages]),
-                string_array([qid for _, qid in pages]),
+                integer_array(self.starts, pa.int64()),
+                integer_array(self.ends, pa.int64()),
+                string_array([title for title, _ in self.pages]),
+                string_array([qid for _, qid in self.pages]),
             ],
             fields=list(PREPROCESSED_SCHEMA.field("anchors").type.value_type),
         )
         columns = [
-            string_array(titles),
-            string_array([self.language.encode()] * len(titles)),
-            string_array(texts),
-            pa.ListArray.from_arrays(integer_array(anchor_ends, pa.int32()), spans),
+            string_array(self.titles),
+            string_array([language.encode()] * len(self.titles)),
+            string_array(self.texts),
+            pa.ListArray.from_arrays(integer_array(self.anchor_ends, pa.int32()), anchors),
         ]
-        return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA), counts
+        return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA)

@@ -88,7 +88,7 @@ def _parse_redirect(page: bytes, path: Path) -> Iterator[tuple[str, str]]:
     try:
         tree = ElementTree.fromstring(page)
     except ElementTree.ParseError as error:
-        raise InputError(f"{path}: holds a page that is no XML ({error}): {page[:80]!r}; download it again") from error
+        raise InputError(f"{path}: holds a page that is not XML ({error}): {page[:80]!r}; download it again") from error
     title, redirect = tree.findtext("title"), tree.find("redirect")
     if title and redirect is not None and redirect.get("title"):
         yield title, redirect.attrib["title"]

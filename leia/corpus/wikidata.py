@@ -7,7 +7,7 @@ less time than the decompression; what msgspec refuses and Python's `json` accep
 The SQL table `wb_items_per_site` is the short cut, about 2 GB to download instead of over 100. Its dump
 (`wikidatawiki-<date>-wb_items_per_site.sql.gz`, by mysqldump) has INSERT statements of rows
 `(row id, item id, 'site', 'title')`, thousands on a line or one a line. The bytes `,'jawiki','` can only be a whole
-value: inside a string a quote is escaped, so a quote behind a comma opens a string or closes one, and `jawiki` follows
+value: inside a string a quote is escaped, so a quote after a comma opens a string or closes one, and `jawiki` follows
 no closing quote. So the rows of a site are found without reading the others.
 """
 
@@ -35,7 +35,7 @@ ENTITIES, TABLE_ROWS = "entities", "table rows of these Wikipedias"
 
 Sitelinks = dict[str, list[bytes]]
 """Site code (`jawiki`) -> a row `title<TAB>QID` for each of its pages, in UTF-8, as it stands in an id file. Whether it
-can stand there is seen when it is written: the title may hold a tab or be no valid Unicode."""
+can stand there is seen when it is written: the title may hold a tab or be not valid Unicode."""
 
 _QID = re.compile(r"Q[1-9][0-9]*")
 _LONGEST_EMPTY = 8  # `{}`, `[]`, with a few spaces
@@ -57,12 +57,12 @@ def read_json_sitelinks(
 ) -> Iterator[Sitelinks]:
     """Yield the sitelinks to `sites` of the dump's items, block by block in its order; `counts` gets the entities.
 
-    Raises `InputError` for a file that is no such dump, at the broken line after the first `max_errors`, and for a dump
-    that breaks off unless `allow_truncated`.
+    Raises `InputError` for a file that is not this dump, at the broken line after the first `max_errors`, and for a
+    dump that breaks off unless `allow_truncated`.
     """
     path, tally = Path(path), counts.count(ENTITIES)
     reader = EntityReader(sites)
-    number, last_id, broken_lines, closed = 0, b"", 0, False
+    number, last_id, closed = 0, b"", False
     try:
         for block in read_blocks(path, b"\n", is_json_dump, EXPECTED_WIKIDATA_DUMP):
             found: Sitelinks = {site: [] for site in sites}
@@ -76,23 +76,18 @@ def read_json_sitelinks(
                 try:
                     entity = reader.read(line, is_utf8)
                 except ValueError as error:
-                    if not block.endswith(b"\n"):  # the line that the download broke off in
-                        continue
-                    broken_lines += 1
-                    if broken_lines > max_errors:
-                        raise InputError(
-                            f"{path}, line {number:,}: is not JSON ({error}); expected one entity a line; "
-                            "download the dump again, or pass over up to N such lines with --max_errors N"
-                        ) from error
-                    tally.drop(DropReason.BROKEN_LINE)
+                    if block.endswith(b"\n"):  # else it is the line that the download broke off in
+                        tally.drop(DropReason.BROKEN_LINE)
+                        if tally.dropped[DropReason.BROKEN_LINE] > max_errors:
+                            raise _broken_line(path, number, error) from error
                     continue
                 if entity.reason:
                     tally.drop(entity.reason)
-                else:
-                    tally.kept += 1
-                    last_id = entity.qid
-                    for site, title in entity.titles:
-                        found[site].append(title + b"\t" + entity.qid)
+                    continue
+                tally.kept += 1
+                last_id = entity.qid
+                for site, title in entity.titles:
+                    found[site].append(title + b"\t" + entity.qid)
             yield found
         if not closed:
             raise BrokenDump(f"{path}: ends without the closing ], as a download that broke off does")
@@ -101,6 +96,13 @@ def read_json_sitelinks(
         if last_id:
             last_used = f"the last of its {number:,} lines that was used is that of {last_id.decode()}"
         accept_break(error, path, allow_truncated, tally, last_used)
+
+
+def _broken_line(path: Path, number: int, error: ValueError) -> InputError:
+    return InputError(
+        f"{path}, line {number:,}: is not JSON ({error}); expected one entity a line; "
+        "download the dump again, or pass over up to N such lines with --max_errors N"
+    )
 
 
 class _Sitelink(msgspec.Struct):
@@ -207,8 +209,8 @@ def read_sql_sitelinks(
     """Yield the rows of `sites`, block by block, in the order of the table; the set is that of the JSON dump.
 
     `counts` gets the rows.
-    Raises `InputError` for a file that is no such dump, for a row of these sites in another layout, and for a dump that
-    breaks off unless `allow_truncated`.
+    Raises `InputError` for a file that is not this dump, for a row of these sites in another layout, and for a dump
+    that breaks off unless `allow_truncated`.
     """
     path, tally = Path(path), counts.count(TABLE_ROWS)
     values = [b"'%b'" % site.encode() for site in sites]

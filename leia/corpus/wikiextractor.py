@@ -52,7 +52,7 @@ MADE_BY = "scripts/run_wikiextractor.py"
 _HEADER = re.compile(r'<doc id="[^"]*" url="https?://([^/".]+)[^"]*" title="([^\n]*)">\n[^\n]*\n\n')
 # With the blank line that WikiExtractor puts before it; a line </doc> of an article's own text has none.
 _DOCUMENT_END = "\n\n</doc>\n"
-_EMPTY = re.compile(r'\n\n</doc>\n(?=<doc id="|\Z)')  # behind the title; a text may begin with such a line, too
+_EMPTY = re.compile(r'\n\n</doc>\n(?=<doc id="|\Z)')  # after the title; a text may begin with this line, too
 _PLAIN_LINK = re.compile(r'<a href="([^"<>&]*)">([^<]*)</a>')
 _TAG = re.compile(r"<[a-zA-Z/!?]")
 _ENTITY = re.compile(r"&(?:#|([a-zA-Z][-.a-zA-Z0-9]*)(;?))")
@@ -174,7 +174,7 @@ def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, pr
         refused = _WRITE_REFUSED.search(reason)
         if refused is not None:
             raise OSError(int(refused[1]), os.strerror(int(refused[1])))
-        raise InputError(f"{dump_file}: a process of WikiExtractor died ({reason}); mend that and run it again")
+        raise InputError(f"{dump_file}: a process of WikiExtractor died ({reason}); fix that and run it again")
     sys.stderr.writelines(line for line in text.splitlines(keepends=True) if not line.startswith("INFO"))
     return int(finished[1])
 
@@ -187,7 +187,7 @@ def _feed(pages: Iterator[bytes], pipe: IO[bytes]) -> None:
 
 
 def _whole_character(reference: re.Match[bytes]) -> bytes:
-    """The reference; U+FFFD for one to half of a surrogate pair, as HTML's readers take it: no text can hold such."""
+    """The reference; U+FFFD for one to half of a surrogate pair, as HTML's readers take it: no text can hold it."""
     number = reference[1].decode("utf-8", "replace")
     try:
         code = int(number[1:], 16) if number[0] == "x" else int(number)
@@ -198,7 +198,7 @@ def _whole_character(reference: re.Match[bytes]) -> bytes:
 
 @contextmanager
 def _process_group(arguments: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen]:
-    """Start a command with processes of its own; all are killed at the end of the block, or of this process."""
+    """Start a command in a process group; all its processes are killed at the end of the block, or of this process."""
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": log}
     main = subprocess.Popen(arguments, **streams, start_new_session=True)
     # The guard reads a pipe that only this process holds open, and kills the group when that is closed.

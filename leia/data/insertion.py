@@ -1,11 +1,19 @@
 """The augmentation itself: English names put beside (or in place of) the entities of one article."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-STRATEGIES = ("left", "right", "replace", "none")
+_PLACES: dict[str, Callable[[int, int], tuple[int, int]] | None] = {
+    "left": lambda start, end: (start, start),
+    "right": lambda start, end: (end, end),
+    "replace": lambda start, end: (start, end),
+    "none": None,
+}
+"""For an entity from token `start` to `end`: after which token its name goes, and with which the text continues."""
+
+STRATEGIES = tuple(_PLACES)
 
 Ids = Sequence[int] | np.ndarray
 
@@ -24,32 +32,30 @@ def insert_entity_names(
 ) -> Ids:
     """Return `input_ids` with the names of some entities inserted, each between the two tags (paper, section 2).
 
-    `strategy`: `left` inserts before the entity's first token, `right` after its last, `replace` in its stead, `none`
-    nowhere. Entity k covers the tokens `start_positions[k]` to `end_positions[k]` (end exclusive) and is given
-    `names[k]`. From the last entity to the first, one number is drawn from `rng` (under `none` as well); the entity
-    is skipped when it is greater than `prob`. The inputs stay as they are. A list gives a list; an array an array of
-    int64, which holds the tags whatever the width of the ids.
+    `strategy`: `left` inserts before the entity's first token, `right` after its last, `replace` instead of it, `none`
+    nowhere. Entity k covers the tokens `start_positions[k]` to `end_positions[k]` (end exclusive) and gets `names[k]`.
+    From the last entity to the first, one number is drawn from `rng` (under `none` as well); the entity is skipped
+    when it is greater than `prob`. A list gives a list; an array gives an array of int64, which holds the tags
+    whatever the width of the ids.
 
     Raises `ValueError` for an unknown strategy, and for entities, inserted or not, that overlap, are not in the order
     of the text or reach beyond its end.
     """
     check_strategy(strategy)
+    place = _PLACES[strategy]
     draws = draw_numbers(len(start_positions), rng)
     opening, closing = np.array([start_token_id]), np.array([end_token_id])
-    behind, instead = strategy == "right", strategy == "replace"
-    if strategy == "none":
-        prob = -1.0  # every draw is greater
     pieces = []
     position = former_end = 0
     for start, end, name, draw in zip(start_positions, end_positions, names, draws, strict=True):
         if not former_end <= start <= end:
             raise ValueError(f"an entity covers the tokens {start} to {end}, the one before it ends at {former_end}")
         former_end = end
-        if draw > prob:
+        if place is None or draw > prob:
             continue
-        cut = end if behind else start
+        cut, following = place(start, end)
         pieces += (input_ids[position:cut], opening, name, closing)
-        position = end if instead else cut
+        position = following
     if former_end > len(input_ids):
         raise ValueError(f"an entity ends at token {former_end}, the article has {len(input_ids)}")
     pieces.append(input_ids[position:])

@@ -3,7 +3,7 @@
 The stream has no end and one order (method: paper, section 2), whatever the number of ranks and of loader workers:
 
 - Rank r of n, in an initialised `torch.distributed` group, gets the blocks r, r + n, r + 2n, ... Every rank packs the
-  whole stream, which costs a rank far less time than its model takes. So `accelerate` must not shard it once more.
+  whole stream, which costs a rank far less time than its model takes. So `accelerate` must not shard it a second time.
 - Of several `DataLoader` workers the first makes all blocks.
 """
 
@@ -102,7 +102,7 @@ class LeiaConstantLengthDataset(IterableDataset):
         return _Position(random.Random(self.seed)) if self._start is None else _Position.from_dict(self._start)
 
     def _rounds(self, position: "_Position", num_ranks: int) -> Iterator[np.ndarray]:
-        """One block for each rank at a time, [num_ranks, max_length]; `position` is where the stream goes on."""
+        """One block for each rank at a time, [num_ranks, max_length]; `position` is where the stream continues."""
         size = num_ranks * self.max_length
         articles = self._augmented_articles(position)
         while True:
@@ -122,7 +122,7 @@ class LeiaConstantLengthDataset(IterableDataset):
         return np.random.default_rng(self.seed + epoch).permutation(count) if self.shuffle else range(count)
 
     def _augmented_articles(self, position: "_Position") -> Iterator[np.ndarray]:
-        """The token ids of article after article, epoch after epoch; `position` is always behind the last one given."""
+        """The token ids of article after article, epoch after epoch; `position` is always after the last one given."""
         while True:
             for index in self.order_of_epoch(position.epoch)[position.article :]:
                 position.article += 1
@@ -133,7 +133,7 @@ class LeiaConstantLengthDataset(IterableDataset):
 
 @dataclass
 class _Position:
-    """Where a stream goes on: the next article of this epoch's order, the generator, the tokens of the next block."""
+    """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block."""
 
     rng: random.Random
     epoch: int = 0

@@ -1,4 +1,4 @@
-"""Outputs are whole or not there: killed, failing, or with a second writer."""
+"""Outputs are complete or not there: killed, failing, or with a second writer."""
 
 import random
 import signal

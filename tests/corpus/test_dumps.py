@@ -105,7 +105,7 @@ def test_an_empty_and_a_wrong_file_are_refused(tmp_path):
     with pytest.raises(InputError, match="is empty"):
         blocks_of(path)
     path.write_bytes(b"something")
-    with pytest.raises(InputError, match="d: is something else; expected pages"):
+    with pytest.raises(InputError, match="d: expected pages, found something else"):
         list(read_blocks(path, b"</page>", lambda start: False, "pages"))
 
 
@@ -116,16 +116,16 @@ def test_a_wrong_file_is_called_what_it_is(sample_corpus, tmp_path):
     (tmp_path / "page.sql.gz").write_bytes(gzip.compress(b"-- MySQL dump\n\nCREATE TABLE `page` (\n"))
     for path, kind in [
         (tmp_path / "page.html", "a web page, "),
-        (tmp_path / "jawiki.7z", "compressed by 7z, "),
-        (tmp_path / "page.sql.gz", "another SQL table;"),
-        (ROOT / "tests/sample/wikidatawiki-sample-wb_items_per_site.sql", "the table wb_items_per_site of Wikidata;"),
-        (sample_corpus.wikidata_dump, "JSON, as Wikidata's dump is;"),
-        (wiki.dump, "a Wikipedia's dump of pages;"),
-        (next(wiki.text.rglob("wiki_00")), "text that run_wikiextractor.py makes;"),
-        (wiki.ids, "an id file that extract_wikidata_ids.py makes;"),
-        (wiki.redirects, "a redirect file that extract_wikipedia_redirects.py makes;"),
+        (tmp_path / "jawiki.7z", "a file compressed by 7z, "),
+        (tmp_path / "page.sql.gz", "another SQL table"),
+        (ROOT / "tests/sample/wikidatawiki-sample-wb_items_per_site.sql", "the table wb_items_per_site of Wikidata"),
+        (sample_corpus.wikidata_dump, "JSON, as Wikidata's dump is"),
+        (wiki.dump, "a Wikipedia's dump of pages"),
+        (next(wiki.text.rglob("wiki_00")), "text that run_wikiextractor.py makes"),
+        (wiki.ids, "an id file that extract_wikidata_ids.py makes"),
+        (wiki.redirects, "a redirect file that extract_wikipedia_redirects.py makes"),
     ]:
-        with pytest.raises(InputError, match=f"{path.name}: is {kind}"):
+        with pytest.raises(InputError, match=f"{path.name}: expected pages, found {kind}"):
             list(read_blocks(path, b"</page>", lambda start: False, "pages"))
 
 

@@ -112,7 +112,7 @@ def test_an_entity_bomb_does_not_expand(tmp_path, place):
     }[place]
     path = tmp_path / "d.xml"
     path.write_text("<?xml version='1.0'?>" + text + "</mediawiki>\n")
-    with pytest.raises(InputError, match="no XML"):
+    with pytest.raises(InputError, match="not XML"):
         read_redirects(path, Counts())
 
 
@@ -141,7 +141,7 @@ def test_damaged_text_of_a_plain_dump_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="not UTF-8"):
         read_redirects(path, Counts())
     path.write_bytes(whole.replace(b"<title>", b"<titl\x00>"))
-    with pytest.raises(InputError, match="no XML"):
+    with pytest.raises(InputError, match="not XML"):
         read_redirects(path, Counts())
 
 

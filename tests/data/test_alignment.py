@@ -91,7 +91,7 @@ def with_special_tokens(backend, template):
 KINDS = {
     "BPE with byte fallback": with_special_tokens(byte_fallback_bpe(), [BOS, "$A"]),
     "BPE of Llama 2": with_special_tokens(llama2_bpe(), [BOS, "$A"]),
-    "BPE with EOS behind": with_special_tokens(byte_fallback_bpe(), ["$A", EOS]),
+    "BPE with EOS at the end": with_special_tokens(byte_fallback_bpe(), ["$A", EOS]),
     "byte-level BPE": with_special_tokens(byte_level_bpe(), ["$A"]),
     "byte-level BPE with BOS": with_special_tokens(byte_level_bpe(), [BOS, "$A"]),
     "byte-level BPE with NFC": with_special_tokens(byte_level_bpe(normalizers.NFC()), ["$A"]),
@@ -112,7 +112,7 @@ def test_the_tokens_of_a_span_decode_to_its_text(kind, text):
     tokenizer, aligner = KINDS[kind], ALIGNERS[kind]
     (ids,) = aligner.tokenize([text])
     found = aligner.find_tokens(text, ids, np.arange(len(text) + 1))
-    ends_with_eos = kind in ("BPE with EOS behind", "Unigram")
+    ends_with_eos = kind in ("BPE with EOS at the end", "Unigram")
     assert found[len(text)] == len(ids) - ends_with_eos
     # What does not decode to what it was made from: unknown and normalised characters, what follows a special token.
     inexact = any(part in text for part in ("▁", "e\u0301", EOS))
@@ -127,7 +127,8 @@ def test_the_tokens_of_a_span_decode_to_its_text(kind, text):
 def plain_find(kind, text):
     """The rule read literally, a token at a time: for each position the token that starts there, or NO_TOKEN."""
     offsets = ALIGNERS[kind].offsets(text).tolist()
-    front, back = {"BPE with EOS behind": (0, 1), "Unigram": (1, 1)}.get(kind, (KINDS[kind]("a").input_ids[0] == 1, 0))
+    has_bos = KINDS[kind]("a").input_ids[0] == 1
+    front, back = {"BPE with EOS at the end": (0, 1), "Unigram": (1, 1)}.get(kind, (has_bos, 0))
     starting, behind_a_space, reached = {}, {}, 0
     for index in range(front, len(offsets) - back):
         start, end = offsets[index]

@@ -182,7 +182,7 @@ def stream_of_rank(rank: int, ranks: int, port: int, folder: Path, state: dict |
 
 
 def run_ranks(ranks: int, folder: Path, state: dict | None) -> tuple[list[list[int]], list[dict]]:
-    """The blocks in the order of the stream, and each rank's state behind them."""
+    """The blocks in the order of the stream, and each rank's state after them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

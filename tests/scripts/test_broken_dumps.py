@@ -145,7 +145,7 @@ def check(dump, path, folder, is_cut):
         assert not list((folder / "truncated").glob("*"))
         if "holds no page" not in refusal:
             assert not is_cut and re.search(
-                "is corrupt|is something else|holds rows in an unknown|not UTF-8|is no JSON", refusal
+                "is corrupt|found something else|holds rows in an unknown|not UTF-8|is not JSON", refusal
             )
         return None
     reason = next(line for line in shown.splitlines() if "all after the break" in line)

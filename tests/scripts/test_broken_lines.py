@@ -131,12 +131,12 @@ def test_of_rows_that_stand_twice_the_last_counts_and_the_others_are_counted(sam
 def test_broken_lines_stop_the_step_unless_so_many_are_allowed(tmp_path, broken):
     lines = wikidata(["A", "B", "C"])
     stopped = extract(tmp_path / "by default", [*lines[:2], broken, lines[2], broken, *lines[3:]])
-    assert stopped.exit_code == 1 and "line 4: is no" in stopped.stderr.splitlines()[-1]
+    assert stopped.exit_code == 1 and "line 4: is not" in stopped.stderr.splitlines()[-1]
     assert [path.name for path in (tmp_path / "by default").iterdir()] == ["all.json"]
     stopped = extract(tmp_path / "one", [*lines[:2], broken, lines[2], broken, *lines[3:]], "--max_errors", 1)
-    assert stopped.exit_code == 1 and "line 6: is no" in stopped.stderr.splitlines()[-1]
+    assert stopped.exit_code == 1 and "line 6: is not" in stopped.stderr.splitlines()[-1]
     passed = extract(tmp_path / "two", [*lines[:2], broken, lines[2], broken, *lines[3:]], "--max_errors", 2)
-    assert passed.exit_code == 0 and "         2  dropped: line is no" in passed.stdout
+    assert passed.exit_code == 0 and "         2  dropped: line is not" in passed.stdout
     assert sorted((tmp_path / "two/ja-wikidata-ids.tsv").read_text().splitlines()) == ["A\tQ1", "B\tQ2", "C\tQ3"]
 
 
