@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,22 @@ _PLACES: dict[str, Callable[[int, int], tuple[int, int]] | None] = {
 STRATEGIES = tuple(_PLACES)
 
 Ids = Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """How names are inserted: where, with which probability, between which tags. `ValueError` for an unknown strategy
+    and a probability outside 0 to 1."""
+
+    strategy: str
+    prob: float
+    start_token_id: int
+    end_token_id: int
+
+    def __post_init__(self) -> None:
+        check_strategy(self.strategy)
+        if not 0 <= self.prob <= 1:
+            raise ValueError(f"the insertion probability is {self.prob}; expected 0 to 1")
 
 
 def insert_entity_names(

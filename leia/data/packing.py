@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
-from leia.data.insertion import check_strategy, insert_entity_names
+from leia.data.insertion import Insertion, insert_entity_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,9 +47,12 @@ class LeiaConstantLengthDataset(IterableDataset):
         shuffle: bool = False,
         seed: int = 42,
     ) -> None:
-        check_strategy(entity_name_insertion_strategy)
-        if not 0 <= entity_name_insertion_prob <= 1:
-            raise ValueError(f"the insertion probability is {entity_name_insertion_prob}; it must lie in 0 to 1")
+        self.insertion = Insertion(
+            entity_name_insertion_strategy,
+            entity_name_insertion_prob,
+            entity_name_start_token_id,
+            entity_name_end_token_id,
+        )
         if max_length < 1:
             raise ValueError(f"max_length is {max_length}; a block has at least one token")
         self.articles = EncodedArticles(dataset)
@@ -58,18 +61,12 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.max_length = max_length
         self.shuffle = shuffle
         self.seed = seed
-        self.insertion = {
-            "strategy": entity_name_insertion_strategy,
-            "prob": entity_name_insertion_prob,
-            "start_token_id": entity_name_start_token_id,
-            "end_token_id": entity_name_end_token_id,
-        }
         self._settings = {
             "articles": len(self.articles),
             "max_length": max_length,
             "shuffle": shuffle,
             "seed": seed,
-            **self.insertion,
+            **vars(self.insertion),
         }
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
@@ -126,7 +123,7 @@ class LeiaConstantLengthDataset(IterableDataset):
         while True:
             for index in self.order_of_epoch(position.epoch)[position.article :]:
                 position.article += 1
-                yield insert_entity_names(*self.articles[index], rng=position.rng, **self.insertion)
+                yield insert_entity_names(*self.articles[index], rng=position.rng, **vars(self.insertion))
             position.epoch += 1
             position.article = 0
 
