@@ -5,20 +5,17 @@
 #
 # Reads the model, and X-CSR from the hub or, offline, from the folder XCSR_DIR (in the layout of the official archive).
 # Writes RESULTS_DIR/<task>_<k>shot.json and .jsonl (a line an item), and prints a table. What is finished is not run
-# again, so the same command goes on after an interruption.
+# again, so the same command continues after an interruption.
 set -euo pipefail
-if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
-  sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
-  exit 0
-fi
-here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+# shellcheck source=scripts/environment.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/scripts/environment.sh"
 
 # What to evaluate: tasks or groups with commas between, and one number of examples a task. The defaults are the
 # paper's two benchmarks, in all 16 languages.
 TASKS="${TASKS:-xcodah,xcsqa}"
 NUM_FEWSHOT_SAMPLES="${NUM_FEWSHOT_SAMPLES:-0,4}"
 
-# The machine: NUM_PROCESSES is one a GPU unless given; ACCELERATE_CONFIG, a file of accelerate, stands instead of it.
+# The machine: NUM_PROCESSES is one a GPU unless given; ACCELERATE_CONFIG, a file of accelerate, wins over it.
 ACCELERATE_CONFIG="${ACCELERATE_CONFIG:-}"
 
 for name in MODEL_NAME_OR_PATH RESULTS_DIR; do
@@ -31,12 +28,6 @@ if [[ -n "${NUM_PROCESSES:-}" && ! "$NUM_PROCESSES" =~ ^[1-9][0-9]*$ ]]; then
   echo "error: NUM_PROCESSES is '$NUM_PROCESSES'; expected a number above 0" >&2
   exit 2
 fi
-if [[ -d "$here/.venv/bin" ]]; then PATH="$here/.venv/bin:$PATH"; fi
-if ! command -v accelerate >/dev/null; then
-  echo "error: accelerate is not installed; pip install -r requirements.txt" >&2
-  exit 2
-fi
-export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 
 evaluate=(
   "$here/scripts/evaluate.py"
@@ -46,18 +37,13 @@ evaluate=(
   --results_dir "$RESULTS_DIR"
   "$@"
 )
-if [[ -z "$ACCELERATE_CONFIG" && -z "${NUM_PROCESSES:-}" ]]; then
-  NUM_PROCESSES="$(python -c 'import torch; print(max(1, torch.cuda.device_count()))')"
+if [[ -n "$ACCELERATE_CONFIG" ]]; then
+  exec python -m leia.training.launch --config_file "$ACCELERATE_CONFIG" "${evaluate[@]}"
 fi
-if [[ -z "$ACCELERATE_CONFIG" && "$NUM_PROCESSES" == 1 ]]; then
+NUM_PROCESSES="${NUM_PROCESSES:-$(python -c 'import torch; print(max(1, torch.cuda.device_count()))')}"
+if [[ "$NUM_PROCESSES" == 1 ]]; then
   exec python "${evaluate[@]}"
 fi
-
-if [[ -n "$ACCELERATE_CONFIG" ]]; then
-  launch=(--config_file "$ACCELERATE_CONFIG")
-else
-  # --multi_gpu is accelerate's word for several processes, on a CPU too; port 0: any free one.
-  launch=(--multi_gpu --num_processes "$NUM_PROCESSES" --num_machines 1 --mixed_precision no --dynamo_backend no)
-  launch+=(--main_process_port 0)
-fi
-exec python -m leia.training.launch "${launch[@]}" "${evaluate[@]}"
+# --multi_gpu is accelerate's word for several processes, on a CPU too.
+exec python -m leia.training.launch --multi_gpu --num_processes "$NUM_PROCESSES" --num_machines 1 \
+  --mixed_precision no --dynamo_backend no "${evaluate[@]}"

@@ -5,14 +5,11 @@
 #   RESUME=1 RUN_NAME=leia-ja ... ./train.sh        # continue from the newest checkpoint
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
-# Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) saves a
-# checkpoint at the end of the step and exits with 143.
+# Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) and Ctrl-C
+# save a checkpoint at the end of the step; the exit code is 143 then.
 set -euo pipefail
-if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
-  sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
-  exit 0
-fi
-here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+# shellcheck source=scripts/environment.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/scripts/environment.sh"
 
 # The experiment. A variable that is not set leaves the setting to TRAIN_CONFIG.
 RUN_NAME="${RUN_NAME:-leia}"
@@ -37,67 +34,21 @@ if [[ -z "${WIKIPEDIA_DATASET_DIR:-}" ]]; then
   echo "error: WIKIPEDIA_DATASET_DIR is not set; name the dataset folder of build_wikipedia_dataset.py" >&2
   exit 2
 fi
-if [[ -d "$here/.venv/bin" ]]; then PATH="$here/.venv/bin:$PATH"; fi
-if ! command -v accelerate >/dev/null; then
-  echo "error: accelerate is not installed; pip install -r requirements.txt" >&2
-  exit 2
-fi
-export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 
 arguments=(
   --config "$TRAIN_CONFIG"
   --wikipedia_dataset_dir "$WIKIPEDIA_DATASET_DIR"
   "--output_dir=$OUTPUT_DIR" # with =, since the names may begin with a dash
   "--run_name=$RUN_NAME"
+  ${MODEL_NAME_OR_PATH:+--model_name_or_path "$MODEL_NAME_OR_PATH"}
+  ${ENTITY_NAME_INSERTION_STRATEGY:+--entity_name_insertion_strategy "$ENTITY_NAME_INSERTION_STRATEGY"}
+  ${ENTITY_NAME_INSERTION_PROB:+--entity_name_insertion_prob "$ENTITY_NAME_INSERTION_PROB"}
 )
-if [[ -n "${MODEL_NAME_OR_PATH:-}" ]]; then
-  arguments+=(--model_name_or_path "$MODEL_NAME_OR_PATH")
-fi
-if [[ -n "${ENTITY_NAME_INSERTION_STRATEGY:-}" ]]; then
-  arguments+=(--entity_name_insertion_strategy "$ENTITY_NAME_INSERTION_STRATEGY")
-fi
-if [[ -n "${ENTITY_NAME_INSERTION_PROB:-}" ]]; then
-  arguments+=(--entity_name_insertion_prob "$ENTITY_NAME_INSERTION_PROB")
-fi
 if [[ "${RESUME:-0}" == 1 ]]; then
   arguments+=(--resume_from_checkpoint last)
 fi
 
-# SIGTERM and Ctrl-C are for the training processes alone, whoever they are sent to: the launcher would give these 30
-# seconds and then kill them, and a step of a large model takes longer. So the launcher and its children ignore them
-# until training begins to listen, and this shell, which hears them at once, passes them on until all have ended.
-rm -f -- "$OUTPUT_DIR/.stopped"
-export PET_SIGNALS_TO_HANDLE=SIGHUP # what torch's launcher, within accelerate's, answers to
-asked=0
-trap 'asked=1' TERM INT
-(
-  trap '' TERM INT
-  # LAUNCH_ARGS: options of accelerate launch, --num_machines and the like, from the Slurm launcher
-  # shellcheck disable=SC2086  # it holds several words
-  exec python -m leia.training.launch --config_file "$ACCELERATE_CONFIG" ${LAUNCH_ARGS:-} \
-    "$here/scripts/train.py" "${arguments[@]}" "$@"
-) &
-launcher=$!
-tell() { pkill -TERM -P "$launcher" || true; }
-trap 'asked=1; tell' TERM INT
-while kill -0 "$launcher" 2>/dev/null; do
-  if [[ "$asked" == 1 ]]; then tell; fi # again, those that had only begun did not hear it
-  sleep 0.5 &
-  wait $! || true # a signal ends the waiting
-done
-code=0
-wait "$launcher" || code=$?
-
-# The training leaves a mark when SIGTERM ended it after its checkpoint.
-if [[ "$code" != 0 && -e "$OUTPUT_DIR/.stopped" ]]; then
-  exit 143
-elif [[ "$code" != 0 && "$asked" == 1 ]]; then
-  saved=("$OUTPUT_DIR"/checkpoint-*)
-  if [[ -d "${saved[0]}" ]]; then
-    echo "stopped before there was anything new to save; the same command with RESUME=1 continues"
-  else
-    echo "stopped before the first checkpoint; the same command begins again"
-  fi
-  exit 143
-fi
-exit "$code"
+# LAUNCH_ARGS: options of accelerate launch, --num_machines and the like, from the Slurm launcher
+# shellcheck disable=SC2086  # it holds several words
+exec python -m leia.training.launch --config_file "$ACCELERATE_CONFIG" ${LAUNCH_ARGS:-} \
+  "$here/scripts/train.py" "${arguments[@]}" "$@"

@@ -60,7 +60,7 @@ def main(
     from leia.base.step import open_step
     from leia.corpus.id_files import check_id_file
     from leia.corpus.titles import check_language
-    from leia.data.encoding import distinct_qids, encode_dataset
+    from leia.data.encoding import distinct_qids, encode_dataset, with_greatest_id
     from leia.data.names import read_pivot_titles
     from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
 
@@ -76,7 +76,8 @@ def main(
     with open_step("build_wikipedia_dataset", inputs, output, options, overwrite) as step:
         articles = open_articles(preprocessed_dataset_dir)
         titles = read_pivot_titles(wikidata_id_file, distinct_qids(articles), rule, step)
-        save_dataset(step.target, schema, encode_dataset(articles, tokenizer, titles, max_length, num_workers, step))
+        encoded = encode_dataset(articles, tokenizer, titles, max_length, num_workers, step)
+        save_dataset(step.target, schema, with_greatest_id(encoded, step.facts))
 
 
 if __name__ == "__main__":

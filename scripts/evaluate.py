@@ -2,7 +2,7 @@ r"""Evaluate a model on X-CODAH, X-CSQA or any task of lm-eval that compares log
 
 Reads a model (a folder or a name on the hub) and X-CSR (the hub, or --xcsr_dir); writes, for each task,
 `<task>_<k>shot.json` and `<task>_<k>shot.jsonl` (a line an item) to --results_dir. A task with a result is not run
-again. Under `accelerate launch` the items are dealt to the processes.
+again. Under `accelerate launch` the processes share the items.
 
     python scripts/evaluate.py --model_name_or_path runs/ja --tasks xcodah_ja,xcsqa_ja --num_fewshot_samples 0,4 \
         --results_dir results/ja
@@ -12,26 +12,27 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, command, option, trust_remote_code_option
+from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, option, trust_remote_code_option
+from leia.training.launch import launched_command
 
 
 def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
     try:
         numbers = [int(number) for number in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers such as 0,4") from None
+        raise click.BadParameter(f"expected numbers such as 0,4, found {value!r}") from None
     if min(numbers) < 0:
-        raise click.BadParameter(f"{value!r} holds a number below 0")
+        raise click.BadParameter(f"expected numbers of at least 0, found {value!r}")
     return numbers
 
 
 def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
     if value != "auto" and not (value.isdecimal() and int(value) > 0):
-        raise click.BadParameter(f"{value!r} is neither a number above 0 nor auto")
+        raise click.BadParameter(f"expected auto or a number above 0, found {value!r}")
     return value
 
 
-@command
+@launched_command
 @click.option("--model_name_or_path", required=True, help="Model folder, or its name on the hub.")
 @option(
     "What is evaluated",
@@ -79,12 +80,11 @@ def main(
     batch_size: str,
     trust_remote_code: bool,
     dry_run: bool,
-) -> None:
+) -> int:
     import os
 
     import torch
 
-    from leia.base.pool import end_process
     from leia.evaluation.jobs import find_tasks
     from leia.evaluation.run_tasks import ModelOptions, evaluate
     from leia.tables.table import format_accuracies
@@ -98,7 +98,7 @@ def main(
     results = evaluate(options, jobs, Path(results_dir), dry_run)
     if results:
         click.echo(format_accuracies(results))
-    end_process()
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,45 +10,38 @@ Options of transformers' TrainingArguments may be added, but for those that foll
         --model_name_or_path work/tiny-model --wikipedia_dataset_dir work/ja/dataset --output_dir runs/tiny
 """
 
-import dataclasses
 import shlex
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from leia.base.cli import EXISTING_FILE, command, option
+from leia.base.cli import EXISTING_FILE, options_of
 from leia.training.arguments import Experiment, parse
+from leia.training.launch import STOPPED, launched_command
 
 PAPER = Path(__file__).parents[1] / "configs" / "train" / "llama2_7b.yaml"
 
 
-def experiment_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Each field of `Experiment` as an option; a flag may stand alone or be followed by true or false."""
-    for field in reversed(dataclasses.fields(Experiment)):
-        required = field.default is dataclasses.MISSING
-        default = "  [required, here or in --config]" if required else f"  [default: {field.default}]"
-        flag: dict[str, Any] = {"is_flag": False, "flag_value": True} if field.type is bool else {}
-        settings = {"type": field.type, "default": None, "help": field.metadata["help"] + default, **flag}
-        function = option(field.metadata["heading"], f"--{field.name}", **settings)(function)
-    return function
+def nothing_saved(more: tuple[str, ...], **_: Any) -> str:
+    """What a run says that is stopped before it trains: what it has saved, it saved when it ran before."""
+    if any(word.startswith("--resume_from_checkpoint") for word in more):
+        return "stopped before there was anything new to save; the same command with RESUME=1 continues"
+    return "stopped before the first checkpoint; the same command begins again"
 
 
-@command
+@partial(launched_command, when_stopped=nothing_saved)
 @click.option("--config", type=EXISTING_FILE, default=str(PAPER), show_default="configs/train/llama2_7b.yaml",
               help="The experiment; the command line wins over it.")  # fmt: skip
-@experiment_options
+@options_of(Experiment, in_config=True)
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TrainingArguments]...")
-def main(config: str, more: tuple[str, ...], **options: Any) -> None:
+def main(config: str, more: tuple[str, ...], **options: Any) -> int:
     experiment, args = parse(config, options, more)
-    from leia.base.pool import end_process
     from leia.training.run import train
 
-    if not train(experiment, args, shlex.join(["python", *sys.argv])):
-        end_process(143)
-    end_process()
+    return 0 if train(experiment, args, shlex.join(["python", *sys.argv])) else STOPPED
 
 
 main.context_settings["ignore_unknown_options"] = True

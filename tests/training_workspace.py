@@ -115,7 +115,6 @@ class Workspace:
         """Settings for two processes on the CPU, on one node or one on each of two."""
         path = self.folder / f"{kind}-{nodes}.yaml"
         head = f"compute_environment: LOCAL_MACHINE\nuse_cpu: true\nnum_processes: 2\nnum_machines: {nodes}\n"
-        head += "main_process_port: 0\n" if nodes == 1 else ""
         path.write_text(head + 'mixed_precision: "no"\nrdzv_backend: static\nsame_network: true\n' + MACHINES[kind])
         return str(path)
 

@@ -1,12 +1,11 @@
 """What a person sees of a step: its help, its options, its progress bar, its last line, its errors.
 
-`command` is `click.command` with five habits:
+`command` is `click.command` with four habits:
 
 - `--help` is the docstring of the file, in which the indented block at the end is the example; then come the options,
   the required ones first, those of an `option("HEADING", ...)` under their heading, with their defaults;
 - an `InputError` or a failure of the file system is one line on standard error with exit code 1, and wrong use, which
   click says in three, one with exit code 2 (`OneLineErrors`);
-- of several processes of `leia.training.launch`, the first one that fails has its error printed, and no other;
 - SIGTERM unwinds like Ctrl-C, so that a stopped step removes what it had begun;
 - a pipe whose reader has had enough (`| head`) is not an error.
 """
@@ -14,25 +13,19 @@
 import dataclasses
 import errno
 import functools
-import json
 import os
 import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any, NoReturn
 
 import click
 from tqdm import tqdm
 
-from leia.base.errors import AlreadyComplete, InputError, MissingInput
+from leia.base.errors import AlreadyComplete, InputError, MissingInput, UsageError
 from leia.base.pool import available_cores
 from leia.base.text import one_line
-
-_LAST_WORDS = "TORCHELASTIC_ERROR_FILE"  # set by torch's launcher, which reads the file with torch's ProcessFailure
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, readable=True)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, readable=True)
@@ -124,18 +117,19 @@ class OneLineErrors(click.Command):
             message = error.format_message().removesuffix(".")
             if error.ctx is not None and "; " not in message and not message.endswith("?"):
                 message += f"; {error.ctx.command_path} --help shows the options"
-            fail(message, error.exit_code)
+            self.fail(message, error.exit_code)
         except click.Abort:  # Ctrl-C
             click.echo("Aborted!", err=True)
             sys.exit(1)
-        except Exception:
-            if _LAST_WORDS not in os.environ:
-                raise
-            _leave(traceback.format_exc(), 1)  # of several processes those cut off from a failed one fail too
-            sys.exit(1)
+
+    def fail(self, message: str, exit_code: int) -> NoReturn:
+        """Say why the command fails and exit; one of several processes (`leia.training.launch`) does it another way."""
+        fail(message, exit_code)
 
 
-class _Command(OneLineErrors):
+class Command(OneLineErrors):
+    """What `command` makes."""
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Required": []}
         rest: list[tuple[str, str]] = []
@@ -195,15 +189,18 @@ def step_command(function: Callable[..., None]) -> click.Command:
     return command(function, inputs_may_be_missing=True)
 
 
-def command(function: Callable[..., None], inputs_may_be_missing: bool = False) -> click.Command:
+def command(
+    function: Callable[..., None], inputs_may_be_missing: bool = False, cls: type[Command] = Command
+) -> click.Command:
     """A click command from `function`; see the module's docstring for what it adds."""
     *paragraphs, example = (sys.modules[function.__module__].__doc__ or "\n\n").split("\n\n")
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         signal.signal(signal.SIGTERM, _stop)
+        context = click.get_current_context()
         if not inputs_may_be_missing:
-            _require_inputs(click.get_current_context())
+            _require_inputs(context)
         exit_code = 1
         try:
             function(*args, **kwargs)
@@ -213,17 +210,19 @@ def command(function: Callable[..., None], inputs_may_be_missing: bool = False) 
             return
         except InputError as error:
             if isinstance(error, MissingInput):
-                _require_inputs(click.get_current_context())
+                _require_inputs(context)
             message, exit_code = str(error), error.exit_code
         except OSError as error:
             if error.errno in (None, errno.EPIPE):  # the reader of a pipe (`| head`) has had enough: click is quiet
                 raise
             message = describe_os_error(error)
         # Only here, where the exception and with it the progress bars of the failed work are gone.
-        fail(message, exit_code)
+        if exit_code == UsageError.exit_code:
+            raise click.UsageError(message, context)
+        context.command.fail(message, exit_code)
 
     return click.command(
-        cls=_Command,
+        cls=cls,
         help="\n\n".join(paragraphs),
         epilog=indent(dedent(example).strip(), "  "),
         context_settings={"show_default": True, "max_content_width": 120},
@@ -248,22 +247,8 @@ def _stop(*_: Any) -> NoReturn:
 
 def fail(message: str, exit_code: int = 1) -> NoReturn:
     """Print one line on standard error and exit."""
-    _leave(f"error: {one_line(message)}\n", exit_code)
+    click.echo(f"error: {one_line(message)}", err=True)
     sys.exit(exit_code)
-
-
-def _leave(words: str, exit_code: int) -> None:
-    """Print the last words of this process, or leave them to the launcher that started it beside others.
-
-    It is told the exit code, too: another process may fail and have the launcher stop this one before it has ended.
-    """
-    if path := os.environ.get(_LAST_WORDS):
-        data = {"message": words, "timestamp": time.time(), "exit_code": exit_code}
-        beside = Path(f"{path}.new")
-        beside.write_text(json.dumps(data), encoding="utf-8")
-        beside.replace(path)
-    else:
-        click.echo(words, err=True, nl=False)
 
 
 def describe_os_error(error: OSError) -> str:

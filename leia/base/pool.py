@@ -5,13 +5,11 @@ Worker w takes the items w, w + workers, w + 2 * workers ...; its pipe holds it 
 that memory stays bounded and nothing depends on the number of workers.
 """
 
-import atexit
 import ctypes
 import gc
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -88,26 +86,6 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the call
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def end_process(code: int = 0) -> None:
-    """The last call of a script that `accelerate launch` starts in several processes: ends with exit code `code`.
-
-    Threads of gloo, torch's way to talk between CPU processes, outlive the process group and abort one interpreter in
-    some twenty while it is taken down, when all work is done. So what is registered for the end is run, and no more.
-    """
-    from torch import distributed
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes too late
-    if distributed.is_initialized():
-        has_gloo = "gloo" in distributed.get_backend()  # FSDP's is "cuda:nccl,cpu:gloo"
-        distributed.destroy_process_group()
-        if has_gloo:
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    sys.exit(code)
 
 
 def _work(function: Callable[[Item], Result], items: Sequence[Item], connection: Connection, parent: int) -> None:

@@ -1,10 +1,10 @@
 """Articles to the training dataset: token ids, and for each entity its tokens and the ids of its name."""
 
 import os
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +58,16 @@ def encode_dataset(
             counts.count("anchors").add(counted)
             bar.update(len(rows))
             yield batch
+
+
+def with_greatest_id(batches: Iterable[pa.RecordBatch], facts: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    """Yield `batches`; `facts["greatest_id"]` is the greatest id of texts and names in those yielded, -1 of none."""
+    facts["greatest_id"] = -1
+    for batch in batches:
+        texts, names = batch["input_ids"].flatten(), batch["alternative_entity_input_ids"].flatten().flatten()
+        greatest = [pc.max(ids).as_py() for ids in (texts, names) if len(ids)]
+        facts["greatest_id"] = max(facts["greatest_id"], *greatest, -1)
+        yield batch
 
 
 def _ranges(count: int, size: int) -> list[range]:

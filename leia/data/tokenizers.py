@@ -69,28 +69,39 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
 
 
 def check_dataset(
-    dataset: "Dataset", tokenizer: PreTrainedTokenizerBase, manifest: dict[str, Any] | None, dataset_dir: str
+    dataset: "Dataset",
+    tokenizer: PreTrainedTokenizerBase,
+    manifest: dict[str, Any] | None,
+    dataset_dir: str,
+    read_ids: bool = True,
 ) -> None:
     """Raise `InputError` when `dataset` is empty, or unless its ids are those of `tokenizer`.
 
-    By the manifest of the dataset; without one (the published scripts write none) only the greatest id can tell.
+    By the manifest of the dataset. Where it does not say the greatest id (the published scripts write no manifest), all
+    ids are read, which takes long: of several processes one is enough (`read_ids`).
     """
-    identity = tokenizer_identity(tokenizer)
-    made_with = (manifest or {}).get("options", {}).get("tokenizer")
+    identity, manifest = tokenizer_identity(tokenizer), manifest or {}
+    remedy = "make the dataset with this model by build_wikipedia_dataset.py"
+    made_with = manifest.get("options", {}).get("tokenizer")
     if made_with and made_with["sha256"] != identity["sha256"]:
         raise InputError(
             f"{dataset_dir}: was made with the tokenizer of {made_with.get('name')} "
             f"({made_with['vocabulary_size']} tokens), the model's is another ({identity['vocabulary_size']} tokens); "
-            "make the dataset with this model by build_wikipedia_dataset.py"
+            f"{remedy}"
         )
-    articles = EncodedArticles(dataset)
-    if not articles.has_tokens():
+    if "greatest_id" in manifest:
+        least, greatest = 0, manifest["greatest_id"]
+    elif read_ids:
+        articles = EncodedArticles(dataset)
+        least, greatest = articles.id_range() if articles.has_tokens() else (0, -1)
+    else:
+        return
+    if greatest < 0:
         raise InputError(f"{dataset_dir}: holds no token; build_wikipedia_dataset.py says what it dropped and why")
-    least, greatest = articles.id_range()
     if least < 0 or greatest > max(id for token, id in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS):
         raise InputError(
             f"{dataset_dir}: holds the ids {least} to {greatest}, the model's tokenizer has "
-            f"{identity['vocabulary_size']} tokens; make the dataset with this model by build_wikipedia_dataset.py"
+            f"{identity['vocabulary_size']} tokens; {remedy}"
         )
 
 
@@ -122,6 +133,6 @@ def check_model_name(name: str) -> None:
         return  # the hub is there; what it says to a request for a file says more
     except Exception as error:  # of the HTTP client, which is another one in each version of huggingface_hub
         raise InputError(
-            f"{name}: there is no such folder, and the hub cannot be reached ({error}); mend the name or the network"
+            f"{name}: there is no such folder, and the hub cannot be reached ({error}); correct the name or the network"
         ) from error
     raise InputError(f"{name}: there is no such folder, and no such model in the cache (HF_HUB_OFFLINE is set)")

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leia.base.errors import InputError
-from leia.training.checkpoints import newest_checkpoint, read_json
+from leia.training.checkpoints import newest_checkpoint, read_saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -175,7 +175,7 @@ def read_log(run_dir: Path) -> RunLog:
             "train.sh that has saved a checkpoint (save_steps)"
         )
     path = folders[0] / "trainer_state.json"
-    state: Any = read_json(path)
+    state: Any = read_saved(path)
     try:
         entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
         log = RunLog(run_dir.resolve().name, entries, state["max_steps"])

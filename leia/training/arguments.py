@@ -7,176 +7,65 @@ takes another configuration over first, so that an ablation is its one line of d
 
 import math
 import os
+import warnings
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-import yaml
+from transformers.hf_argparser import HfArgumentParser
 
-from leia.base.errors import InputError
+from leia.base.cli import setting
+from leia.base.errors import InputError, UsageError
+from leia.base.text import read_yaml
 from leia.data.insertion import STRATEGIES
-from leia.training.launch import without_compiler, without_gpu, without_outdated_calls
+from leia.training.launch import without_gpu
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
-
-
-def option(heading: str, help: str, default: Any = MISSING) -> Any:
-    """A field of `Experiment` with the help text of its command-line option and the heading that this stands under."""
-    return field(metadata={"heading": heading, "help": help}, **({} if default is MISSING else {"default": default}))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """The settings that transformers does not know. Each is an option of scripts/train.py."""
 
-    model_name_or_path: str = option(
+    model_name_or_path: str = setting(
         "Model", "The model to fine-tune, with its tokenizer: a folder or a name on the hub."
     )
-    wikipedia_dataset_dir: str = option("Data", "The dataset folder of build_wikipedia_dataset.py.")
-    max_length: int = option("Data", "Tokens of a sequence.", 2048)
-    entity_name_insertion_strategy: str = option("Names", f"Where names go: {', '.join(STRATEGIES)}.", "right")
-    entity_name_insertion_prob: float = option("Names", "The probability that a name is inserted.", 0.5)
-    disable_entity_name_token_loss: bool = option("Names", "Train without the loss on the inserted names.", False)
-    global_batch_size: int = option("Data", "Sequences of one optimizer step, over all processes.", 2048)
-    attn_implementation: str = option(
+    wikipedia_dataset_dir: str = setting("Data", "The dataset folder of build_wikipedia_dataset.py.")
+    max_length: int = setting("Data", "Tokens of a sequence.", 2048)
+    entity_name_insertion_strategy: str = setting("Names", f"Where names go: {', '.join(STRATEGIES)}.", "right")
+    entity_name_insertion_prob: float = setting("Names", "The probability that a name is inserted.", 0.5)
+    disable_entity_name_token_loss: bool = setting("Names", "Train without the loss on the inserted names.", False)
+    global_batch_size: int = setting("Data", "Sequences of one optimizer step, over all processes.", 2048)
+    attn_implementation: str = setting(
         "Model", "auto: flash attention where it is installed and the GPU can, else sdpa.", "auto"
     )
-    use_flash_attention_2: bool = option("Model", "The same as --attn_implementation flash_attention_2.", False)
-    trust_remote_code: bool = option("Model", "Run code that comes with the model.", False)
-    lora_rank: int = option(
+    use_flash_attention_2: bool = setting("Model", "The same as --attn_implementation flash_attention_2.", False)
+    trust_remote_code: bool = setting("Model", "Run code that comes with the model.", False)
+    lora_rank: int = setting(
         "Model", "Train LoRA adapters of this rank instead of all weights (not in the paper). 0: off.", 0
     )
-    peak_tflops: float = option("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
+    peak_tflops: float = setting("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
 
     def __post_init__(self) -> None:
         if self.entity_name_insertion_strategy not in STRATEGIES:
-            raise click.UsageError(
+            raise UsageError(
                 f"entity_name_insertion_strategy is {self.entity_name_insertion_strategy}; "
-                f"it is one of {', '.join(STRATEGIES)}"
+                f"expected one of {', '.join(STRATEGIES)}"
             )
         if not 0 <= self.entity_name_insertion_prob <= 1:
-            raise click.UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
+            raise UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
-                raise click.UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
+                raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
         for name in ("lora_rank", "peak_tflops"):
-            check_number(name, getattr(self, name))
+            _check_number(name, getattr(self, name))
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
 """What a setting must be less than."""
-
-
-def check_number(name: str, value: float) -> None:
-    """Raise `click.UsageError` for a number that is NaN, infinite, negative or not below its limit."""
-    limit = LIMITS.get(name, math.inf)
-    if not 0 <= value < limit:
-        expected = "a finite number of at least 0" if limit == math.inf else f"at least 0 and less than {limit}"
-        raise click.UsageError(f"{name} is {value}; expected {expected}")
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The settings of a YAML file over those of its `base`. Raises `InputError` when it is no flat mapping."""
-    path = Path(path)
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such configuration; configs/train/ holds those of the project") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no YAML file: {error}") from error
-    if not settings or not isinstance(settings, dict) or any(isinstance(value, dict) for value in settings.values()):
-        raise InputError(f"{path}: expected lines of the form `name: value`")
-    base = settings.pop("base", None)
-    return (read_config(path.parent / base) if base else {}) | settings
-
-
-def parse(
-    config: str | Path, options: Mapping[str, Any], more: Sequence[str]
-) -> tuple[Experiment, "TrainingArguments"]:
-    """The run that `config` describes, changed by the `options` that are not None and by `more`, words of
-    the command line for `TrainingArguments`.
-
-    Raises `click.UsageError` for unknown names and values out of range, `InputError` for a bad file.
-    """
-    settings = read_config(config) | {name: value for name, value in options.items() if value is not None}
-    own = {field.name: settings.pop(field.name) for field in fields(Experiment) if field.name in settings}
-    missing = [field.name for field in fields(Experiment) if field.default is MISSING and field.name not in own]
-    if missing:
-        raise click.UsageError(f"missing --{' and --'.join(missing)}")
-    types = {field.name: field.type for field in fields(Experiment)}
-    experiment = Experiment(**{name: _typed(config, name, types[name], value) for name, value in own.items()})
-    return experiment, _training_arguments(experiment, settings, more)
-
-
-def _typed(config: str | Path, name: str, kind: type, value: Any) -> Any:
-    """`value` as a `kind`; "false" is no bool and 2048.5 no int, though Python makes them one."""
-    try:
-        if kind not in (bool, int) or type(value) is kind:
-            return kind(value)
-    except (TypeError, ValueError):
-        pass
-    raise click.UsageError(f"{config}: {name} is {value!r}; expected a value of type {kind.__name__}")
-
-
-def _training_arguments(
-    experiment: Experiment, settings: Mapping[str, Any], more: Sequence[str]
-) -> "TrainingArguments":
-    from transformers import HfArgumentParser, TrainingArguments
-    from transformers.integrations import get_reporting_integration_callbacks
-
-    without_gpu()
-    without_outdated_calls()
-
-    class Parser(HfArgumentParser):
-        def error(self, message: str) -> None:
-            raise click.UsageError(message)
-
-    words = []
-    for name, value in settings.items():
-        values = value if isinstance(value, list) else [value]
-        words += [f"--{name}", *map(str, values)] if value is not None else []
-    parser = Parser(TrainingArguments, add_help=False, allow_abbrev=False)
-    namespace = parser.parse_args([*words, *more])
-    for name, why in COMPUTED.items():
-        if getattr(namespace, name) != parser.get_default(name):
-            raise click.UsageError(f"{name} is not to be given: {why}")
-    if namespace.max_steps < 1:
-        raise click.UsageError(f"max_steps is {namespace.max_steps}; the stream has no end, so expected at least 1")
-    for name, value in vars(namespace).items():
-        if isinstance(value, int | float) and value != parser.get_default(name):
-            check_number(name, value)
-    if namespace.save_strategy != "steps":
-        raise click.UsageError("save_strategy is always steps; the final model is made from the last checkpoint")
-    if not namespace.output_dir:
-        raise click.UsageError("missing --output_dir")
-    accumulation = accumulation_steps(
-        experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
-    )
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":  # TrainingArguments starts it
-        without_compiler()
-    try:
-        get_reporting_integration_callbacks(namespace.report_to)
-    except ValueError as error:
-        raise click.UsageError(f"report_to: {error}") from error
-    try:
-        return TrainingArguments(
-            **vars(namespace)
-            | {
-                "gradient_accumulation_steps": accumulation,
-                "average_tokens_across_devices": True,
-                "ddp_find_unused_parameters": False,
-                "disable_tqdm": True,
-                "ignore_data_skip": True,
-                "logging_nan_inf_filter": False,
-                "remove_unused_columns": False,
-            }
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
 
 COMPUTED = {
     "gradient_accumulation_steps": "it follows from global_batch_size, the number of processes and the micro batch",
@@ -189,12 +78,128 @@ COMPUTED = {
 }
 """Settings of `TrainingArguments` that are not the user's, and why."""
 
+FIXED = {
+    "average_tokens_across_devices": True,
+    "ddp_find_unused_parameters": False,
+    "disable_tqdm": True,
+    "ignore_data_skip": True,
+    "logging_nan_inf_filter": False,
+    "remove_unused_columns": False,
+}
+"""Settings of `TrainingArguments` that the data, the loss and the log of `leia.training` need."""
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The settings of a YAML file over those of its `base`. Raises `InputError` unless it is a flat mapping."""
+    advice = "configs/train/ holds examples"
+    settings = read_yaml(Path(path), advice)
+    nested = [name for name, value in settings.items() if isinstance(value, dict)]
+    if nested:
+        raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {nested[0]}; {advice}")
+    base = settings.pop("base", None)
+    return (read_config(Path(path).parent / base) if base else {}) | settings
+
+
+class RunParser(HfArgumentParser):
+    """Both dataclasses from a file of settings and words of a command line, which win."""
+
+    def __init__(self) -> None:
+        from transformers import TrainingArguments
+
+        super().__init__([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
+
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        """Without what `leia.base.cli.setting` adds to a field for click."""
+        return super().add_argument(*names, **{k: v for k, v in settings.items() if k not in ("heading", "of_click")})
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+    def parse(self, settings: Mapping[str, Any], words: Sequence[str]) -> tuple[Experiment, Namespace]:
+        """The experiment, and what `TrainingArguments`, which starts the processes' connections, is to be made of."""
+        given = []
+        for name, value in settings.items():
+            if isinstance(value, list):
+                given += [f"--{name}", *map(str, value)]
+            elif value is not None:
+                given.append(f"--{name}={value}")
+        namespace = self.parse_args([*given, *words])
+        experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
+        return experiment, namespace
+
+
+def parse(
+    config: str | Path, options: Mapping[str, Any], more: Sequence[str]
+) -> tuple[Experiment, "TrainingArguments"]:
+    """The run that `config` describes, changed by the `options` that are not None and by `more`, words of
+    the command line for `TrainingArguments`.
+
+    Raises `UsageError` for unknown names and values out of range, `InputError` for a bad file.
+    """
+    from transformers import TrainingArguments
+
+    _quieten()
+    parser = RunParser()
+    settings = read_config(config) | {name: value for name, value in options.items() if value is not None}
+    experiment, namespace = parser.parse(settings, more)
+    _check(namespace, parser)
+    namespace.gradient_accumulation_steps = accumulation_steps(
+        experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
+    )
+    try:
+        return experiment, TrainingArguments(**vars(namespace) | FIXED)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _quieten() -> None:
+    """Keep DeepSpeed and peft from what they do and say by themselves."""
+    without_gpu()
+    for name in (r"torch\.distributed\.\w+", "is_gradient_checkpointing"):  # which they call at each step
+        warnings.filterwarnings("ignore", f"`{name}` is deprecated", FutureWarning)
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":  # `TrainingArguments` starts it
+        import deepspeed
+
+        # At the start of a run it compiles a sum over the memory of CPU processes that training never calls. torch
+        # guards a compilation by a file, which a killed run leaves and all later ones would wait for.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _check(settings: Namespace, parser: HfArgumentParser) -> None:
+    """Raise `UsageError` for settings of `TrainingArguments` that a run of ours cannot have."""
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    for name, why in COMPUTED.items():
+        if getattr(settings, name) != parser.get_default(name):
+            raise UsageError(f"{name} is not to be given: {why}")
+    if settings.max_steps < 1:
+        raise UsageError(f"max_steps is {settings.max_steps}; the stream has no end, so expected at least 1")
+    for name, value in vars(settings).items():
+        if isinstance(value, int | float) and value != parser.get_default(name):
+            _check_number(name, value)
+    if settings.save_strategy != "steps":
+        raise UsageError("save_strategy is always steps; the final model is made from the last checkpoint")
+    if not settings.output_dir:
+        raise UsageError("missing --output_dir")
+    try:
+        get_reporting_integration_callbacks(settings.report_to)
+    except ValueError as error:
+        raise UsageError(f"report_to: {error}") from error
+
+
+def _check_number(name: str, value: float) -> None:
+    """Raise `UsageError` for a number that is NaN, infinite, negative or not below its limit."""
+    limit = LIMITS.get(name, math.inf)
+    if not 0 <= value < limit:
+        expected = "a finite number of at least 0" if limit == math.inf else f"at least 0 and less than {limit}"
+        raise UsageError(f"{name} is {value}; expected {expected}")
+
 
 def accumulation_steps(global_batch_size: int, num_processes: int, micro_batch_size: int) -> int:
-    """Micro batches of one optimizer step. Raises `click.UsageError` when the global batch does not divide."""
+    """Micro batches of one optimizer step. Raises `UsageError` when the global batch does not divide."""
     per_pass = num_processes * micro_batch_size
     if per_pass < 1 or global_batch_size % per_pass:
-        raise click.UsageError(
+        raise UsageError(
             f"the global batch of {global_batch_size} sequences does not divide by {count_processes(num_processes)} x "
             f"{micro_batch_size} sequences (per_device_train_batch_size); change one of the three"
         )

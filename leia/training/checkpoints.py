@@ -1,13 +1,12 @@
-"""Checkpoints that are whole or not there, and that belong to one run.
+"""Checkpoints that are complete or not there, and that belong to one run.
 
 A checkpoint is written into `OUTPUT_DIR/.partial/` and takes its name `checkpoint-STEP` in one rename when all
 processes are done; the folder is shared by all nodes. Beside what transformers saves it holds `stream.json` (where the
-data goes on), `run.json` (what the run is made of) and `files.json` (the bytes of its files). The final model is put
-into OUTPUT_DIR in the same way, its `config.json` last: a folder with a `config.json` holds a whole model.
+data continues), `run.json` (what the run is made of) and `files.json` (the bytes of its files). The final model is put
+into OUTPUT_DIR in the same way, its `config.json` last: a folder with a `config.json` holds a complete model.
 """
 
 import errno
-import json
 import os
 import re
 import resource
@@ -20,6 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from leia.base.errors import InputError
+from leia.base.text import read_json, to_json
 
 PARTIAL = ".partial"
 RUN_FILE = "run.json"
@@ -40,7 +40,7 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path) -> int:
-    return read_json(checkpoint / LOG_FILE)["global_step"]
+    return read_saved(checkpoint / LOG_FILE)["global_step"]
 
 
 def is_finished(output_dir: Path) -> bool:
@@ -61,8 +61,8 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
     """Add `documents` (JSON by file name) to the written checkpoint, give it its name, remove all but `keep`."""
     folder = partial_folder(output_dir) / f"checkpoint-{step}"
     for name, document in documents.items():
-        write_json(folder / name, document)
-    write_json(folder / FILES_FILE, _sizes(folder))
+        (folder / name).write_text(to_json(document, indent=1), encoding="utf-8")
+    (folder / FILES_FILE).write_text(to_json(_sizes(folder), indent=1), encoding="utf-8")
     flush(folder)
     final = output_dir / folder.name
     if final.exists():
@@ -84,15 +84,15 @@ def _sizes(folder: Path) -> dict[str, int]:
 def check_whole(checkpoint: Path) -> None:
     """Raise `InputError` when a file of `checkpoint` is missing or cut off: without its optimizer, say, transformers
     would continue with a new one. Sizes tell, whatever saved the files (DDP, DeepSpeed, FSDP, adapters)."""
-    read_json(checkpoint / LOG_FILE)
-    for name, size in read_json(checkpoint / FILES_FILE).items():
+    read_saved(checkpoint / LOG_FILE)
+    for name, size in read_saved(checkpoint / FILES_FILE).items():
         file = checkpoint / name
         found = file.stat().st_size if file.is_file() else None
         if found != size:
             what = "is missing" if found is None else f"has {found:,} bytes, was saved with {size:,}"
             raise InputError(
                 f"{file}: {what}; remove {checkpoint}, then RESUME=1 ./train.sh (--resume_from_checkpoint last) "
-                "continues from the checkpoint before, or begins anew"
+                "continues from the checkpoint before, or begins again"
             )
 
 
@@ -139,8 +139,8 @@ def clear_errors(output_dir: Path, name: str) -> Iterator[None]:
         advice = {errno.ENOSPC: "make space", errno.EDQUOT: "make space", errno.EFBIG: "raise the limit (ulimit -f)"}
         remove_leftovers(output_dir)
         raise InputError(
-            f"{output_dir / name}: {os.strerror(code)}; {advice.get(code, 'mend that')}, then RESUME=1 ./train.sh "
-            "(--resume_from_checkpoint last) goes on from the checkpoint before"
+            f"{output_dir / name}: {os.strerror(code)}; {advice.get(code, 'correct that')}, then RESUME=1 "
+            "./train.sh (--resume_from_checkpoint last) continues from the checkpoint before"
         ) from error
 
 
@@ -157,23 +157,17 @@ def _error_number(error: Exception, folder: Path) -> int | None:
     return errno.ENOSPC if full else errno.EFBIG
 
 
-def write_json(path: Path, document: Any) -> None:
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
+def read_saved(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint or final model."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise ValueError("no JSON object")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a checkpoint or model of train.py") from error
-    return document
+        return read_json(path, "expected a checkpoint or model of train.py")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; expected a checkpoint or model of train.py") from error
 
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
     """Raise `InputError` when `folder`, a checkpoint or a final model, is of a run with other settings than `run`."""
-    saved = read_json(folder / RUN_FILE)
+    saved = read_saved(folder / RUN_FILE)
     changed = [key for key in run if saved.get(key) != run[key]]
     if changed:
         differences = ", ".join(f"{key} {saved.get(key)} (now {run[key]})" for key in changed)

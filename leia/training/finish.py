@@ -11,6 +11,7 @@ import torch
 from transformers import TrainingArguments
 
 from leia.base.step import versions
+from leia.base.text import markdown_table, to_json
 from leia.data.tokenizers import load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment
@@ -30,7 +31,7 @@ MODEL_FILES = (
     "trainer_state.json",
     checkpoints.RUN_FILE,
 )
-"""What of a checkpoint makes the final model; of adapters the weights and config are written anew."""
+"""What of a checkpoint makes the final model; adapters have their weights and config merged instead."""
 
 
 def finish(
@@ -47,7 +48,7 @@ def finish(
     if experiment.lora_rank:
         merge_lora(experiment, checkpoint, folder)
     if manifest is not None:
-        checkpoints.write_json(folder / "dataset_manifest.json", manifest)
+        (folder / "dataset_manifest.json").write_text(to_json(manifest, indent=1), encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")
     checkpoints.publish_model(output_dir, folder)
     print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
@@ -79,48 +80,46 @@ def model_card(
     command: str,
 ) -> str:
     """Markdown with the metadata that the model hub reads; every setting that differs from transformers' default."""
+    settings = {**dataclasses.asdict(experiment), **run, **_changed(args), "num_processes": args.world_size}
+    rows = [(name, json.dumps(value, ensure_ascii=False, default=str)) for name, value in settings.items()]
+    tally = to_json(manifest["tally"]) if manifest else "The dataset has no manifest.\n"
+    return f"""\
+---
+base_model: {json.dumps(experiment.model_name_or_path, ensure_ascii=False)}
+library_name: transformers
+tags: [leia]
+---
+
+# {args.run_name or "LEIA model"}
+
+{experiment.model_name_or_path}, fine-tuned with LEIA (arXiv 2402.11485): English names of linked entities \
+inserted into Wikipedia text.
+
+## Command
+
+```
+{command}
+```
+
+## Settings
+
+{markdown_table(("setting", "value"), rows)}
+## Dataset
+
+```json
+{tally}```
+
+## Versions
+
+{", ".join(f"{name} {number}" for name, number in versions().items())}
+"""
+
+
+def _changed(args: TrainingArguments) -> dict[str, Any]:
+    """The settings that are not transformers' defaults, but for those of this machine and this try."""
     defaults = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
     skipped = {"output_dir", "resume_from_checkpoint", "logging_dir", "run_name", "accelerator_config", "hub_token"}
-    changed = {
-        name: value
-        for name, value in args.to_dict().items()
-        if name not in skipped and value not in (defaults.get(name), None, [])
+    settings = args.to_dict().items()
+    return {
+        name: value for name, value in settings if name not in skipped and value not in (defaults.get(name), None, [])
     }
-    settings = {**dataclasses.asdict(experiment), **run, **changed, "num_processes": args.world_size}
-    tally = json.dumps(manifest["tally"], ensure_ascii=False, indent=2) if manifest else "The dataset has no manifest."
-    lines = [
-        "---",
-        f"base_model: {json.dumps(experiment.model_name_or_path, ensure_ascii=False)}",
-        "library_name: transformers",
-        "tags: [leia]",
-        "---",
-        "",
-        f"# {args.run_name or 'LEIA model'}",
-        "",
-        f"{experiment.model_name_or_path}, fine-tuned with LEIA (arXiv 2402.11485): English names of linked entities "
-        "inserted into Wikipedia text.",
-        "",
-        "## Command",
-        "",
-        "```",
-        command,
-        "```",
-        "",
-        "## Settings",
-        "",
-        "| setting | value |",
-        "|---|---|",
-        *(f"| {name} | {json.dumps(value, ensure_ascii=False, default=str)} |" for name, value in settings.items()),
-        "",
-        "## Dataset",
-        "",
-        "```json",
-        tally,
-        "```",
-        "",
-        "## Versions",
-        "",
-        ", ".join(f"{name} {number}" for name, number in versions().items()),
-        "",
-    ]
-    return "\n".join(lines)

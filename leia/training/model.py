@@ -8,12 +8,19 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainingArguments,
+)
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available
 
 from leia.base.errors import InputError
 from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
+from leia.training.arguments import Experiment
 
 
 def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = False) -> None:
@@ -48,6 +55,21 @@ def load_model(
         )
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
+
+
+def make_model(
+    experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase, attention: str
+) -> tuple[torch.nn.Module, tuple[int, int]]:
+    """The model to train and the ids of the two tags, which it and `tokenizer` are given."""
+    # DeepSpeed keeps 32-bit weights beside bf16 ones; elsewhere the weights are 32-bit and bf16 is for the arithmetic.
+    # Adapters leave the weights as they are, so that these may be 16-bit.
+    narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
+    dtype = torch.bfloat16 if narrow else torch.float32
+    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
+    tag_ids = add_tags(model, tokenizer)
+    if experiment.lora_rank:
+        model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
+    return model, tag_ids
 
 
 def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:

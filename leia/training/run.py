@@ -6,10 +6,11 @@ and `trainer_state.json`.
 """
 
 import os
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainingArguments
@@ -26,18 +27,40 @@ from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
 from leia.training.metrics import peak_flops
-from leia.training.model import (
-    add_lora,
-    add_tags,
-    check_length,
-    choose_attention,
-    first_line,
-    load_model,
-)
+from leia.training.model import check_length, choose_attention, first_line, make_model
 from leia.training.trainer import LeiaTrainer
 
-STOPPED_FILE = ".stopped"
-"""Says in OUTPUT_DIR that SIGTERM ended the run after its checkpoint; launchers hide the exit code of a process."""
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it is found: `checkpoint` is the one to continue, `identity` what it must have in common with this run,
+    `finished` says that the final model is in `output_dir`."""
+
+    experiment: Experiment
+    args: TrainingArguments
+    output_dir: Path
+    dataset: "Dataset"
+    manifest: dict[str, Any] | None
+    identity: dict[str, Any]
+    checkpoint: Path | None
+    finished: bool
+
+    @property
+    def is_first_process(self) -> bool:
+        return self.args.process_index == 0
+
+    def beginning(self) -> str:
+        """What will be done, in one line: with a mistyped name a run that was to be continued begins again."""
+        if self.finished:
+            return f"{self.output_dir}: nothing to do, the finished model of this run is there"
+        if self.checkpoint is not None:
+            return f"{self.output_dir}: continues from {self.checkpoint.name} of {self.args.max_steps} steps"
+        looked = ", no checkpoint was found there to continue" if self.args.resume_from_checkpoint else ""
+        return f"{self.output_dir}: a new run begins{looked}"
 
 
 def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool:
@@ -45,9 +68,35 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
 
     Raises `InputError` for settings that do not fit the model, the dataset or what the folder holds.
     """
+    disable_progress_bar()
     output_dir = Path(os.path.abspath(args.output_dir))
     args.output_dir = str(output_dir)
-    disable_progress_bar()
+    check_machine(experiment, args)
+    with ExitStack() as stack:
+        if args.process_index == 0:
+            stack.enter_context(held(output_dir))
+            checkpoints.remove_leftovers(output_dir)
+        stack.enter_context(errors_named(output_dir, checkpoints.partial_folder(output_dir)))
+        run = find_run(experiment, args, output_dir)
+        if run.is_first_process:
+            print(run.beginning(), flush=True)
+        if run.finished:
+            return True
+        trainer = make_trainer(run, check_inputs(run))
+        last = train_from(run.checkpoint, trainer)
+        if run.is_first_process and trainer.stopped:
+            again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
+            print(f"stopped after saving {last.name}; {again}", flush=True)
+        elif run.is_first_process:
+            card = model_card(experiment, args, run.identity, run.manifest, command)
+            with checkpoints.clear_errors(output_dir, "config.json"):
+                finish(output_dir, last, experiment, run.manifest, card)
+        trainer.accelerator.wait_for_everyone()
+        return not trainer.stopped
+
+
+def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
+    """Raise `InputError` for what a process of this launch cannot do."""
     if args.n_gpu > 1:
         raise InputError(
             f"one process sees {args.n_gpu} GPUs; name one (CUDA_VISIBLE_DEVICES=0), or start it by train.sh"
@@ -57,50 +106,21 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
             "ACCELERATE_CONFIG=configs/accelerate/single_gpu.yaml is for one GPU"
         )
-    with ExitStack() as stack:
-        if args.process_index == 0:
-            output_dir.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(output_dir))
-            checkpoints.remove_leftovers(output_dir)
-        stack.enter_context(errors_named(output_dir, checkpoints.partial_folder(output_dir)))
-        checkpoint = find_checkpoint(output_dir, args.resume_from_checkpoint)
-        dataset = open_training_dataset(experiment.wikipedia_dataset_dir)
-        manifest = read_manifest(experiment.wikipedia_dataset_dir)
-        run = run_identity(experiment, args, dataset._fingerprint)
-        finished = checkpoints.is_finished(output_dir)
-        if finished or checkpoint is not None:
-            checkpoints.check_same_run(output_dir if finished else checkpoint, run)
-        if checkpoint is not None and not finished:
-            checkpoints.check_whole(checkpoint)
-        if args.process_index == 0:
-            print(beginning(output_dir, checkpoint, finished, args), flush=True)
-        if finished:
-            return True
-        check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
-        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-        check_dataset(dataset, tokenizer, manifest, experiment.wikipedia_dataset_dir)
-        if args.process_index == 0:
-            output_dir.mkdir(parents=True, exist_ok=True)
-            (output_dir / STOPPED_FILE).unlink(missing_ok=True)
-        trainer = make_trainer(experiment, args, dataset, tokenizer, run)
-        last = checkpoint
-        if checkpoint is None or checkpoints.step_of(checkpoint) < args.max_steps:
-            if checkpoint is not None:
-                state = checkpoints.read_json(checkpoint / checkpoints.STREAM_FILE)
-                trainer.train_dataset.load_state_dict(state)
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            last = checkpoints.newest_checkpoint(output_dir)
-        if args.process_index == 0:
-            if trainer.stopped:
-                (output_dir / STOPPED_FILE).touch()
-                again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
-                print(f"stopped after saving {last.name}; {again}", flush=True)
-            else:
-                card = model_card(experiment, args, run, manifest, command)
-                with checkpoints.clear_errors(output_dir, "config.json"):
-                    finish(output_dir, last, experiment, manifest, card)
-        trainer.accelerator.wait_for_everyone()
-        return not trainer.stopped
+
+
+def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path) -> Run:
+    """The run that these settings describe, as far as `output_dir` holds it already."""
+    checkpoint = find_checkpoint(output_dir, args.resume_from_checkpoint)
+    dataset = open_training_dataset(experiment.wikipedia_dataset_dir)
+    manifest = read_manifest(experiment.wikipedia_dataset_dir)
+    identity = run_identity(experiment, args, dataset._fingerprint)
+    finished = checkpoints.is_finished(output_dir)
+    if finished:
+        checkpoints.check_same_run(output_dir, identity)
+    elif checkpoint is not None:
+        checkpoints.check_same_run(checkpoint, identity)
+        checkpoints.check_whole(checkpoint)
+    return Run(experiment, args, output_dir, dataset, manifest, identity, checkpoint, finished)
 
 
 def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
@@ -122,20 +142,10 @@ def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
         return newest
     if not (Path(wanted) / checkpoints.FILES_FILE).is_file():  # the final model has a run.json, too
         raise InputError(
-            f"{wanted}: is no checkpoint of train.py (it has no {checkpoints.FILES_FILE}); "
+            f"{wanted}: expected a checkpoint of train.py, found no {checkpoints.FILES_FILE} in it; "
             "name a folder checkpoint-STEP, or last"
         )
     return Path(wanted)
-
-
-def beginning(output_dir: Path, checkpoint: Path | None, finished: bool, args: TrainingArguments) -> str:
-    """What will be done, in one line: with a mistyped name a run that was to be continued begins anew."""
-    if finished:
-        return f"{output_dir}: nothing to do, the finished model of this run is there"
-    if checkpoint is not None:
-        return f"{output_dir}: continues from {checkpoint.name} of {args.max_steps} steps"
-    looked = ", no checkpoint was found there to continue" if args.resume_from_checkpoint else ""
-    return f"{output_dir}: a new run begins{looked}"
 
 
 def run_identity(experiment: Experiment, args: TrainingArguments, dataset_fingerprint: str) -> dict[str, Any]:
@@ -156,22 +166,35 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     }
 
 
-def make_trainer(
-    experiment: Experiment, args: TrainingArguments, dataset: Any, tokenizer: Any, run: dict[str, Any]
-) -> LeiaTrainer:
+def check_inputs(run: Run) -> "PreTrainedTokenizerBase":
+    """The model's tokenizer, once model and dataset fit; then the folder of the run is made."""
+    experiment = run.experiment
+    check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
+    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, run.is_first_process)
+    if run.is_first_process:
+        run.output_dir.mkdir(parents=True, exist_ok=True)
+    return tokenizer
+
+
+def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
+    """Train, after `checkpoint` where there is one; the last checkpoint."""
+    if checkpoint is not None:
+        if checkpoints.step_of(checkpoint) >= trainer.args.max_steps:
+            return checkpoint
+        trainer.train_dataset.load_state_dict(checkpoints.read_saved(checkpoint / checkpoints.STREAM_FILE))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
+
+
+def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
+    experiment, args = run.experiment, run.args
     attention = choose_attention(
         "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
     )
-    # DeepSpeed keeps 32-bit weights beside bf16 ones; elsewhere the weights are 32-bit and bf16 is for the arithmetic.
-    # Adapters leave the weights as they are, so that these may be 16-bit.
-    narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
-    dtype = torch.bfloat16 if narrow else torch.float32
-    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
-    tag_ids = add_tags(model, tokenizer)
-    if experiment.lora_rank:
-        model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
+    model, tag_ids = make_model(experiment, args, tokenizer, attention)
     blocks = LeiaConstantLengthDataset(
-        dataset,
+        run.dataset,
         experiment.max_length,
         *tag_ids,
         experiment.entity_name_insertion_prob,
@@ -179,34 +202,46 @@ def make_trainer(
         shuffle=True,
         seed=args.seed,
     )
-    if args.process_index == 0:
-        strategy = experiment.entity_name_insertion_strategy
-        probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
-        print(
-            f"{len(dataset):,} articles; names: {strategy}{probability}; attention: {attention}\n"
-            f"a step: {count_processes(args.world_size)} x {args.per_device_train_batch_size} sequences x "
-            f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
-            f"{experiment.max_length:,} tokens; {args.max_steps} steps",
-            flush=True,
-        )
+    if run.is_first_process:
+        print(describe(run, attention), flush=True)
     # Else DeepSpeed and FSDP (below) add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
     if args.deepspeed_plugin is not None:
         args.deepspeed_plugin.deepspeed_config.setdefault("data_types", {"grad_accum_dtype": "fp32"})
-    try:
+    with reporting_errors_named(args):
         trainer = LeiaTrainer(
             model=model,
             args=args,
             train_dataset=blocks,
             data_collator=LeiaDataCollator(tokenizer, experiment.max_length, experiment.disable_entity_name_token_loss),
             processing_class=tokenizer,
-            run=run,
+            run=run.identity,
             peak_flops=peak_flops(experiment.peak_tflops),
         )
-    except (ImportError, RuntimeError) as error:
-        if args.report_to and any(name in str(error).lower() for name in args.report_to):
-            raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
-        raise
     sharding = getattr(trainer.accelerator.state, "fsdp_plugin", None)
     if sharding is not None and sharding.mixed_precision_policy is not None:
         sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
     return trainer
+
+
+def describe(run: Run, attention: str) -> str:
+    """The data and the arithmetic of a step."""
+    experiment, args = run.experiment, run.args
+    strategy = experiment.entity_name_insertion_strategy
+    probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
+    return (
+        f"{len(run.dataset):,} articles; names: {strategy}{probability}; attention: {attention}\n"
+        f"a step: {count_processes(args.world_size)} x {args.per_device_train_batch_size} sequences x "
+        f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
+        f"{experiment.max_length:,} tokens; {args.max_steps} steps"
+    )
+
+
+@contextmanager
+def reporting_errors_named(args: TrainingArguments) -> Iterator[None]:
+    """Say in one line that a service of --report_to is not installed or refuses the run."""
+    try:
+        yield
+    except (ImportError, RuntimeError) as error:
+        if args.report_to and any(name in str(error).lower() for name in args.report_to):
+            raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
+        raise

@@ -112,7 +112,7 @@ def test_results_of_another_model_scoring_or_data_are_refused_and_stay(model, fi
         ({"tasks": ",", "num_fewshot": "0,4"}, 2, "--tasks ',' holds an empty name"),
         ({"num_fewshot": "4"}, 2, "one number a task is needed"),
         ({"num_fewshot": "4,4"}, 2, "xcodah_es is scored without examples"),
-        ({"num_fewshot": "0,x"}, 2, "'0,x' is no list of numbers"),
+        ({"num_fewshot": "0,x"}, 2, "expected numbers such as 0,4, found '0,x'"),
         ({"num_fewshot": "0,12"}, 1, "--num_fewshot_samples 12 needs 13 items, the data has 12"),
         ({"tasks": "xcodah_es,xcsqa_de"}, 1, "has no X-CSQA/de/dev.jsonl"),
         ({"model": "/no/such/folder"}, 1, "/no/such/folder: there is no such folder"),

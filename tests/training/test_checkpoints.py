@@ -1,4 +1,4 @@
-"""Checkpoints appear whole, are kept by number, and belong to one run."""
+"""Checkpoints appear complete, are kept by number, and belong to one run."""
 
 from pathlib import Path
 
@@ -45,9 +45,9 @@ def test_the_newest_is_by_number_and_only_so_many_are_kept(tmp_path):
         ("model.safetensors", None, r"model\.safetensors: is missing; remove .*checkpoint-3, then RESUME=1"),
         ("model.safetensors", b"weig", r"model\.safetensors: has 4 bytes, was saved with 7;"),
         ("global_step3/rank_1.pt", None, r"global_step3/rank_1\.pt: is missing"),
-        ("trainer_state.json", b"{", r"trainer_state\.json: cannot be read"),
-        ("files.json", b"[]", r"files\.json: cannot be read"),
-        ("files.json", None, r"files\.json: cannot be read"),
+        ("trainer_state.json", b"{", r"trainer_state\.json: is not valid JSON"),
+        ("files.json", b"[]", r"files\.json: expected a JSON object, found a list; expected a checkpoint"),
+        ("files.json", None, r"files\.json: there is no such file; expected a checkpoint"),
     ],
 )
 def test_a_damaged_checkpoint_is_named_by_its_file(tmp_path, name, content, message):

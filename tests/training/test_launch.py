@@ -13,28 +13,76 @@ LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
 
 # Both find the same mistake. The first one to say so has not ended when the launcher, as the other has, stops it.
 STOPPED_WHILE_ENDING = """
+'''A step.
+
+    python script.py
+'''
 import os, time
 from pathlib import Path
 
-from leia.base.cli import fail
+from leia.base.errors import UsageError
+from leia.training.launch import launched_command
 
-if os.environ["RANK"] == "0":
-    try:
-        fail("it is I", exit_code=2)
-    finally:
-        Path("said").touch()
-        time.sleep(60)
-while not Path("said").exists():
-    time.sleep(0.01)
-fail("it is I, too", exit_code=2)
+@launched_command
+def main() -> int:
+    while os.environ["RANK"] == "1" and not Path("said").exists():
+        time.sleep(0.01)
+    raise UsageError("it is I; rank " + os.environ["RANK"])
+
+try:
+    main()
+finally:
+    Path("said").touch()
+    time.sleep(60 if os.environ["RANK"] == "0" else 0)
 """
 
 
 def test_the_first_process_to_fail_gives_the_exit_code_though_it_is_stopped_while_ending(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(STOPPED_WHILE_ENDING)
-    ended = run([*LAUNCH, "--num_machines", "1", "--main_process_port", "0", str(script)], cwd=tmp_path)
-    assert (ended.stderr, ended.returncode) == ("error: it is I\n", 2)
+    ended = run([*LAUNCH, "--num_machines", "1", str(script)], cwd=tmp_path)
+    assert (ended.stderr, ended.returncode) == ("error: it is I; rank 0\n", 2)
+
+
+# The second process waits until it is stopped: by the launcher, since the first one fails, or by whoever stops both.
+WAITS = """
+'''A step.
+
+    python script.py
+'''
+import os, time
+from functools import partial
+from pathlib import Path
+
+from leia.training.launch import launched_command
+
+@partial(launched_command, when_stopped=lambda: "stopped")
+def main() -> int:
+    Path(f"begun {os.environ['RANK']}").touch()
+    while os.environ["RANK"] == "1" or Path("wait").exists() or not Path("begun 1").exists():
+        time.sleep(0.01)
+    raise RuntimeError("the first one fails")
+
+main()
+"""
+
+
+def test_a_process_that_the_launcher_stops_hides_no_traceback_of_the_one_that_failed(tmp_path):
+    (tmp_path / "script.py").write_text(WAITS)
+    ended = run([*LAUNCH, "--num_machines", "1", "script.py"], cwd=tmp_path)
+    assert ended.stderr.startswith("Traceback") and ended.stderr.endswith("RuntimeError: the first one fails\n")
+    assert "stopped" not in ended.stderr and ended.returncode == 1
+
+
+def test_of_several_processes_that_are_stopped_one_says_so(tmp_path):
+    (tmp_path / "script.py").write_text(WAITS)
+    (tmp_path / "wait").touch()
+    launcher = start([*LAUNCH, "--num_machines", "1", "script.py"], cwd=tmp_path)
+    while not all((tmp_path / f"begun {rank}").exists() for rank in "01"):
+        assert launcher.poll() is None
+        time.sleep(0.01)
+    launcher.terminate()
+    assert (launcher.communicate()[1], launcher.returncode) == ("stopped\n", 143)
 
 
 ENDS_ON_THE_SECOND_NODE = """

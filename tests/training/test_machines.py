@@ -106,7 +106,7 @@ def test_of_several_processes_one_says_what_is_wrong(workspace):
     machine = {"ACCELERATE_CONFIG": workspace.machine("ddp")}
     given = workspace.folder / "model"
     text = workspace.train("bad", code=1, WIKIPEDIA_DATASET_DIR=str(given), **machine)
-    reason = "is no dataset folder (it has no state.json); build_wikipedia_dataset.py makes one"
+    reason = "expected a dataset folder, found no state.json in it; scripts/build_wikipedia_dataset.py makes one"
     assert text == f"error: {given}: {reason}\n"
     text = workspace.train("bad", "--seed", "x", code=2, **machine)
     assert text == "error: argument --seed: invalid int value: 'x'; train.py --help shows the options\n"
