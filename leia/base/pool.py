@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from leia.base.errors import InputError
 
@@ -51,25 +51,28 @@ def map_in_order(
             processes.append(process)
             connections.append(receiving)
         for number, item in enumerate(items):
-            try:
-                error, result = connections[number % workers].recv()
-            except EOFError:
-                process = processes[number % workers]
-                process.join()
-                if process.exitcode > 0:  # an error of ours: the worker has printed its traceback
-                    raise RuntimeError(f"a worker process failed while it worked on {item}") from None
-                raise InputError(
-                    f"a worker process was killed while it worked on {item}; "
-                    "if that was for lack of memory, take a smaller --num_workers"
-                ) from None
-            if error is not None:
-                raise error
-            yield item, result
+            yield item, _receive(connections[number % workers], processes[number % workers], item)
     finally:
         gc.unfreeze()
         for process in processes:
             process.kill()
             process.join()
+
+
+def _receive(connection: Connection, process: multiprocessing.Process, item: Any) -> Any:
+    try:
+        error, result = connection.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode > 0:  # an error of ours: the worker has printed its traceback
+            raise RuntimeError(f"a worker process failed while it worked on {item}") from None
+        raise InputError(
+            f"a worker process was killed while it worked on {item}; "
+            "if that was for lack of memory, take a smaller --num_workers"
+        ) from None
+    if error is not None:
+        raise error
+    return result
 
 
 def die_with_parent(parent: int) -> None:
