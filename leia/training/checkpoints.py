@@ -74,7 +74,7 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of each file by its path, but of the log, where the same run has other speeds (cut off, it is no JSON),
+    """The bytes of each file by its path, but of the log, which has other speeds each time and may be cut off,
     and of transformers' record of its arguments, which holds the folder's name (nothing reads it)."""
     unequal = (LOG_FILE, "training_args.bin")
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in unequal)

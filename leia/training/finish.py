@@ -73,11 +73,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def model_card(
-    experiment: Experiment,
-    args: TrainingArguments,
-    run: dict[str, Any],
-    manifest: dict[str, Any] | None,
-    command: str,
+    experiment: Experiment, args: TrainingArguments, run: dict[str, Any], manifest: dict[str, Any] | None, command: str
 ) -> str:
     """Markdown with the metadata that the model hub reads; every setting that differs from transformers' default."""
     settings = {**dataclasses.asdict(experiment), **run, **_changed(args), "num_processes": args.world_size}

@@ -2,8 +2,8 @@
 
     python -m leia.training.launch --config_file configs/accelerate/zero3_8gpu.yaml scripts/train.py ...
 
-`main` is `accelerate launch`, with its options, for train.sh and evaluate.sh. It starts the processes of a
-`launched_command`, one or several.
+`main` is `accelerate launch`, with its options, for train.sh and evaluate.sh: it starts a `launched_command` in one
+process or several.
 
 - Start: it checks that the machine has what the file asks for, and shares out the cores.
 - Stop: SIGTERM and Ctrl-C are for the started processes alone, and wait until these listen. torch's launcher, which
@@ -15,7 +15,6 @@
 
 import atexit
 import functools
-import json
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ import threading
 import time
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -35,8 +34,9 @@ import psutil
 
 from leia.base.cli import Command, command, fail
 from leia.base.errors import InputError
+from leia.base.outputs import write_file
 from leia.base.pool import available_cores
-from leia.base.text import one_line, read_yaml
+from leia.base.text import one_line, read_yaml, to_json
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -56,18 +56,27 @@ def main() -> NoReturn:
     threading.Thread(target=_pass_signals_on, args=[asked], daemon=True).start()
     # Among others torch warns, with its stack, where the first node has ended a moment before another one.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when torch is imported
-    from accelerate.commands.launch import launch_command_parser
+    from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.agent.server import api  # noqa: F401  # else its import would undo the level below
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     args = launch_command_parser().parse_args()
-    try:
-        _prepare(args)
-    except InputError as error:
-        fail(str(error))
     without_gpu()  # the launcher imports DeepSpeed, too
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    code = _launch(args, asked)
+    code = 0
+    try:
+        _prepare(args)
+        launch_command(args)
+    except InputError as error:
+        fail(str(error))
+    except ChildFailedError as error:
+        code = _report(error.failures.values(), asked.is_set())
+    except subprocess.CalledProcessError as error:  # a single process, which has printed its message
+        code = _exit_code([error.returncode])
+    except SignalException as error:  # SIGHUP or SIGQUIT
+        code = 128 + error.sigval
     sys.exit(STOPPED if code and asked.is_set() else code)
 
 
@@ -96,22 +105,6 @@ def _prepare(args: Namespace) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // max(1, processes))))
 
 
-def _launch(args: Namespace, asked: threading.Event) -> int:
-    from accelerate.commands.launch import launch_command
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
-    try:
-        launch_command(args)
-    except ChildFailedError as error:
-        return _report(error.failures.values(), asked.is_set())
-    except subprocess.CalledProcessError as error:  # a single process, which has printed its message
-        return _exit_code(error.returncode)
-    except SignalException as error:  # SIGHUP or SIGQUIT
-        return 128 + error.sigval
-    return 0
-
-
 def _report(failures: Collection["ProcessFailure"], asked: bool) -> int:
     """Print the first message of a process and choose the exit code of all.
 
@@ -124,20 +117,21 @@ def _report(failures: Collection["ProcessFailure"], asked: bool) -> int:
 
     spoke = [failure.error_file_data for failure in failures if os.path.isfile(failure.error_file)]
     first = min((told for told in spoke if asked or told["exit_code"] != STOPPED), key=order, default=None)
-    codes = [failure.exitcode for failure in failures]
-    killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
     if first is not None:
         click.echo(first["message"], err=True, nl=False)
-        if not (killed and first["message"].startswith("Traceback")):
+        if not first["message"].startswith("Traceback"):
             return first["exit_code"]
-    return _exit_code(killed[0] if killed else max(codes))
+    return _exit_code([failure.exitcode for failure in failures])
 
 
-def _exit_code(code: int) -> int:
-    """That of a shell; a process that was killed said nothing, so it is said here."""
-    if code < 0 and code != -signal.SIGTERM:
-        killed = f"error: a process was killed ({signal.Signals(-code).name})"
-        click.echo(f"{killed}; if that was for lack of memory, take smaller batches", err=True)
+def _exit_code(codes: Sequence[int]) -> int:
+    """That of a shell for the process that failed by itself; one that was killed said nothing, so it is said here."""
+    killed = next((code for code in codes if code < 0 and code != -signal.SIGTERM), 0)
+    if killed:
+        advice = "if that was for lack of memory, take smaller batches"
+        click.echo(f"error: a process was killed ({signal.Signals(-killed).name}); {advice}", err=True)
+        return 128 - killed
+    code = max((code for code in codes if code != STOPPED), default=STOPPED)
     return code if code >= 0 else 128 - code
 
 
@@ -217,10 +211,7 @@ def _leave(message: str, exit_code: int) -> NoReturn:
     The launcher is told the exit code, too: another process may fail and have it stop this one before it has ended.
     """
     if path := os.environ.get(_MESSAGE_FILE):
-        data = {"message": message, "timestamp": time.time(), "exit_code": exit_code}
-        beside = Path(f"{path}.new")
-        beside.write_text(json.dumps(data), encoding="utf-8")
-        beside.replace(path)
+        write_file(path, to_json({"message": message, "timestamp": time.time(), "exit_code": exit_code}))
     else:
         click.echo(message, err=True, nl=False)
     sys.exit(exit_code)

@@ -157,7 +157,7 @@ class _Interrupts(TrainerCallback):
         self.trainer.stop_asked = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        state.epoch = state.global_step / state.max_steps  # transformers counts anew when a run is continued
+        state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
         if self.trainer.stopped:
             control.should_save = True
             control.should_training_stop = True

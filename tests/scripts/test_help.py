@@ -15,7 +15,7 @@ from leia.training.arguments import parse
 
 ROOT = Path(__file__).parents[2]
 SHELL_FILES = [*ROOT.glob("*.sh"), *(ROOT / "scripts").glob("*.sh")]
-SOURCED = ("set_up.sh", "show_command.sh")
+SOURCED = ("environment.sh", "set_up.sh", "show_command.sh")
 
 
 def load(path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from functools import partial
 
+import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
@@ -19,7 +20,10 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from leia.base.datasets import EncodedArticles, open_training_dataset
 from leia.base.errors import InputError
+from leia.base.step import read_manifest
+from leia.data.encoding import with_greatest_id
 from leia.data.tokenizers import check_dataset, load_tokenizer, tokenizer_identity
 from leia.evaluation.run_tasks import ModelOptions
 from leia.training.metrics import flops_per_token, token_losses
@@ -97,6 +101,28 @@ def test_a_dataset_of_another_tokenizer_is_refused(make_tokenizer):
         check_dataset(rows_of([1, len(other)]), other, None, "dataset")
     with pytest.raises(InputError, match="-3 to 1"):
         check_dataset(rows_of([1, -3]), other, None, "dataset")
+
+
+def test_no_id_is_read_where_the_manifest_says_the_greatest(make_tokenizer):
+    tokenizer, unreadable = make_tokenizer(), None
+    check_dataset(unreadable, tokenizer, {"greatest_id": 1}, "dataset")
+    with pytest.raises(InputError, match=f"dataset: holds the ids 0 to {len(tokenizer)},"):
+        check_dataset(unreadable, tokenizer, {"greatest_id": len(tokenizer)}, "dataset")
+    with pytest.raises(InputError, match="dataset: holds no token"):
+        check_dataset(unreadable, tokenizer, {"greatest_id": -1}, "dataset")
+    check_dataset(unreadable, tokenizer, None, "dataset of which another process reads the ids", read_ids=False)
+
+
+def test_the_manifest_of_a_dataset_says_the_greatest_id_of_texts_and_names(sample_corpus):
+    for wiki in sample_corpus.wikis.values():
+        greatest = EncodedArticles(open_training_dataset(wiki.dataset)).id_range()[1]
+        assert read_manifest(wiki.dataset)["greatest_id"] == greatest
+    facts = {}
+    for texts, names, greatest in (([], [], -1), ([], [7], 7), ([7, 1], [2], 7)):
+        rows = {"input_ids": [texts], "alternative_entity_input_ids": [[names]]}
+        kinds = [pa.list_(pa.int16()), pa.list_(pa.list_(pa.int16()))]
+        batch = pa.record_batch([pa.array(*column) for column in zip(rows.values(), kinds, strict=True)], list(rows))
+        assert list(with_greatest_id([batch], facts)) == [batch] and facts == {"greatest_id": greatest}
 
 
 def test_a_length_over_the_models_positions_is_refused(tmp_path):
