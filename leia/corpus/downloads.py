@@ -1,7 +1,7 @@
 """Downloads dumps from the dump site, where they are neither on disk nor used up.
 
 `pages_dump` and `wikidata_dump` say which file is wanted and where it lies on the site, `locate` asks the site for its
-checksum, `fetch` brings one file: resumed where an earlier try stopped, in FOLDER/incomplete until its checksum is right.
+checksum, `fetch` brings one file: it continues an earlier try, in FOLDER/incomplete until the checksum is right.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError
@@ -28,7 +29,6 @@ from leia.corpus.titles import check_language, site_of_language
 
 _CHUNK_BYTES = 1 << 16
 _SECONDS_OF_SILENCE = 60
-_LONGEST_WAIT = 600
 WAITS = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """Seconds before each further try; they begin again with every byte that comes."""
 
@@ -39,10 +39,6 @@ class DumpFile:
 
     folder: str
     name: str
-
-    @property
-    def url(self) -> str:
-        return f"{self.folder}/{self.name}"
 
     @property
     def sums(self) -> str:
@@ -67,7 +63,7 @@ def pages_dump(site: str, language: str, date: str) -> DumpFile:
 
 
 def wikidata_dump(site: str, source: str, date: str | None) -> DumpFile:
-    """Wikidata's table of sitelinks (`source` is sql) or all of Wikidata (json), of the paper's date unless one is given.
+    """Wikidata's table of sitelinks (`source` is sql) or all of Wikidata (json); of the paper's date by default.
 
     Both hold the same sitelinks. The table is some fifty times smaller, and is dumped on the same days as Wikipedia.
     """
@@ -84,16 +80,6 @@ def _check_date(option: str, date: str) -> str:
     return date
 
 
-def is_used_up(dump: Path, outputs: Sequence[Path]) -> bool:
-    """Whether all `outputs` are there and were made from `dump`, by a manifest in the folder or beside the file."""
-
-    def was_made(output: Path) -> bool:
-        folder = output if output.is_dir() else output.parent
-        return output.exists() and any(was_made_from(manifest, [dump]) for manifest in folder.glob("*manifest.json"))
-
-    return bool(outputs) and all(map(was_made, outputs))
-
-
 @dataclass(frozen=True)
 class Need:
     """A dump that steps read: downloaded to `folder` unless the file `given` stands for it, or the `outputs` that are
@@ -108,19 +94,27 @@ class Need:
     def path(self) -> Path:
         return self.given or self.folder / self.dump.name
 
+    def is_used_up(self) -> bool:
+        """Whether all outputs are there and made from this dump, by a manifest in the folder or beside the file."""
+        return bool(self.outputs) and all(map(self._has_made, self.outputs))
+
+    def _has_made(self, output: Path) -> bool:
+        manifests = (output if output.is_dir() else output.parent).glob("*manifest.json")
+        return output.exists() and any(was_made_from(manifest, [self.path]) for manifest in manifests)
+
     def check_given(self) -> None:
         """Raise `UsageError` where a given file is missing though it is still needed."""
-        if self.given and not self.given.is_file() and not is_used_up(self.given, self.outputs):
+        if self.given and not self.given.is_file() and not self.is_used_up():
             raise UsageError(f"{self.given}: there is no such file; name a dump on disk, or leave it to be downloaded")
 
     def provide(self, dry_run: bool) -> None:
         """Download the dump where it is neither on disk nor used up, and say what was done."""
         if self.path.is_file():
             click.echo(f"complete already: {self.path}")
-        elif is_used_up(self.path, self.outputs):
+        elif self.is_used_up():
             click.echo(f"complete already: all that is made from {self.path}")
         elif dry_run:
-            click.echo(f"would be downloaded: {self.dump.url} to {self.path}")
+            click.echo(f"would be downloaded: {self.dump.folder}/{self.dump.name} to {self.path}")
         else:
             fetch(locate(self.dump), self.folder)
             click.echo(f"written: {self.path}")
@@ -133,7 +127,7 @@ def locate(dump: DumpFile) -> RemoteFile:
     found = re.search(rf"(?m)^([0-9a-f]+)  {re.escape(dump.name)}$", listing.getvalue().decode("utf-8", "replace"))
     if not found:
         raise InputError(f"{dump.sums}: does not list {dump.name}; that dump is not finished, take an earlier date")
-    return RemoteFile(dump.url, dump.name, "sha1", found[1])
+    return RemoteFile(f"{dump.folder}/{dump.name}", dump.name, "sha1", found[1])
 
 
 def fetch(file: RemoteFile, folder: Path, waits: Sequence[float] = WAITS) -> None:
@@ -161,14 +155,12 @@ def fetch(file: RemoteFile, folder: Path, waits: Sequence[float] = WAITS) -> Non
 
 def _hold(path: Path, stack: ExitStack) -> None:
     """Hold `path` until the `stack` ends. Two languages may want the same Wikidata dump at once: one of them waits."""
-    told = False
-    while True:
+    for seconds in count():
         try:
             return stack.enter_context(held(path))
         except InputError as error:
-            if not told:
+            if not seconds:
                 click.echo(f"waiting for another download: {error}")
-            told = True
             time.sleep(1)
 
 
@@ -190,7 +182,7 @@ class _Failed(Exception):
 
 
 def _receive(url: str, sink: BinaryIO, waits: Sequence[float]) -> None:
-    """Append to `sink` what it lacks of the file at `url`; where that breaks off, continue after the next of `waits`."""
+    """Append to `sink` what it lacks of the file at `url`; try again after each of `waits` where that breaks off."""
     reached, left = False, list(waits)
     while True:
         before = sink.seek(0, os.SEEK_END)
@@ -200,37 +192,36 @@ def _receive(url: str, sink: BinaryIO, waits: Sequence[float]) -> None:
             came = sink.tell() > before
             reached = reached or came or failure.pause is not None
             if not reached:
-                advice = "check the network and the address of the dump site, and run the same command again"
-                raise InputError(f"{url}: cannot be reached ({failure}); {advice}") from failure
+                raise InputError(f"{url}: cannot be reached ({failure}); check network and address") from failure
             left = list(waits) if came else left
             if not left:
-                advice = "run the same command later, it continues where this one stopped"
-                raise InputError(f"{url}: nothing came in {len(waits) + 1} tries ({failure}); {advice}") from failure
-            seconds = max(left.pop(0), min(failure.pause or 0, _LONGEST_WAIT))
+                tries = f"nothing came in {len(waits) + 1} tries"
+                raise InputError(f"{url}: {tries} ({failure}); run the same command later, it continues") from failure
+            seconds = max(left.pop(0), failure.pause or 0)
             click.echo(f"{url}: {failure}; next try in {seconds} s", err=True)
             time.sleep(seconds)
 
 
 def _append(url: str, sink: BinaryIO) -> None:
     start = sink.tell()
-    response = _open(url, start)
-    if response is None:
+    if (response := _open(url, start)) is None:
         return
     with response:
         if response.status != 206:  # the site sends all of it, whatever was asked for
             start = sink.seek(0)
             sink.truncate()
-        with progress(url.rpartition("/")[2], start + (response.length or 0)) as bar:
+        total = start + int(response.headers.get("Content-Length", 0))
+        with progress(url.rpartition("/")[2], total) as bar:
             bar.initial = bar.n = start  # the rate is that of this try
             for chunk in _chunks(response):
                 sink.write(chunk)
                 bar.update(len(chunk))
+        if bar.n < total:
+            raise _Failed(f"the connection broke off, {total - bar.n:,} bytes are missing")
 
 
 def _open(url: str, start: int) -> HTTPResponse | None:
     """The answer of the site when it is asked for all from byte `start` on; None where there are no further bytes."""
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url}: expected an address of a dump site like https://dumps.wikimedia.org")
     headers = {"User-Agent": "leia (https://arxiv.org/abs/2402.11485)"} | (
         {"Range": f"bytes={start}-"} if start else {}
     )
@@ -247,16 +238,14 @@ def _open(url: str, start: int) -> HTTPResponse | None:
             pause = error.headers.get("Retry-After", "")
             raise _Failed(answer, int(pause) if pause.isdecimal() else 0) from error
         raise InputError(f"{url}: {answer}; check the address of the dump site") from error
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: it is not an address
         raise _Failed(getattr(error, "reason", error)) from error
 
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    """The bytes that come, as they come. Raises `_Failed` at their end where they are not all."""
+    """The bytes that come, as they come: an error here is one of the network, not of the disk."""
     try:
         while chunk := response.read(_CHUNK_BYTES):
             yield chunk
     except (OSError, HTTPException) as error:
         raise _Failed(error) from error
-    if response.length:
-        raise _Failed(f"the connection broke off, {response.length:,} bytes are missing")
