@@ -191,12 +191,11 @@ def _receive(url: str, sink: BinaryIO, waits: Sequence[float]) -> None:
         except _Failed as failure:
             came = sink.tell() > before
             reached = reached or came or failure.pause is not None
-            if not reached:
-                raise InputError(f"{url}: cannot be reached ({failure}); check network and address") from failure
             left = list(waits) if came else left
-            if not left:
-                tries = f"nothing came in {len(waits) + 1} tries"
-                raise InputError(f"{url}: {tries} ({failure}); run the same command later, it continues") from failure
+            if not reached or not left:
+                again = "run the same command later, it continues where this one stopped"
+                advice = again if reached else "check the network and the address of the dump site"
+                raise InputError(f"{url}: cannot be downloaded ({failure}); {advice}") from failure
             seconds = max(left.pop(0), failure.pause or 0)
             click.echo(f"{url}: {failure}; next try in {seconds} s", err=True)
             time.sleep(seconds)
