@@ -4,8 +4,8 @@
 #   bash scripts/quickstart.sh          under 5 minutes after installation on 2 cores
 #
 # Two tiny Wikipedias (Spanish and Japanese) go from the dump to the table, step by step as real ones do: corpus, preview,
-# training, evaluation. Everything is written to work/quickstart (some MB), anew at each call. Models of this size prove
-# only that the pipeline works.
+# training, evaluation. Everything is written to work/quickstart (some MB), which each call empties first. Models of this
+# size prove only that the pipeline works.
 set -euo pipefail
 if [ "$#" -gt 0 ]; then
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
@@ -15,7 +15,7 @@ fi
 # shellcheck source=scripts/set_up.sh
 source "$(dirname "${BASH_SOURCE[0]}")/set_up.sh"
 # shellcheck source=scripts/show_command.sh
-source scripts/show_command.sh
+source scripts/show_command.sh # `run` prints a command and runs it
 export HF_HUB_OFFLINE=1     # nothing is downloaded: the tokenizer and the model are made on the spot
 
 sample=tests/sample
@@ -32,10 +32,6 @@ rm -rf "$work"
 mkdir -p "$work/dumps"
 
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-run() {
-    printf '\033[2m$ %s\033[0m\n' "$(show_command "$@")"
-    "$@"
-}
 
 step "1. Dumps, compressed as the dump site does"
 bzip2 -c "$sample/wikidata-sample.json" >"$work/dumps/wikidata-all.json.bz2"

@@ -165,7 +165,7 @@ def contents(folder: Path) -> Contents:
     return {
         str(path.relative_to(folder)): _content(path)
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith(".build_corpus.lock")
+        if path.is_file()
     }
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import IO
 
 from leia.base.cli import progress
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
 from leia.base.pool import available_cores
 from leia.base.step import Tally
+from leia.corpus.titles import site_of_language
 
 _CHUNK_BYTES = 1 << 22
 
@@ -202,6 +203,17 @@ def read_pages(path: Path, allow_truncated: bool, tally: Tally) -> Iterator[byte
 def is_wikipedia_dump(start: bytes) -> bool:
     """Whether these are the first bytes of a dump of pages."""
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<mediawiki", b"<?xml")) and b"<mediawiki" in start
+
+
+def check_wikipedia_dump(path: Path, language: str) -> None:
+    """Raise `UsageError` when the file is not a dump of pages, or is one of another Wikipedia than `language`'s."""
+    start = start_of_dump(path)
+    if start and not is_wikipedia_dump(start):
+        raise UsageError(str(refusal(path, start, EXPECTED_PAGES_DUMP)))
+    named = re.search(rb"<dbname>([a-z0-9_]+)</dbname>", start)
+    wiki = site_of_language(language)
+    if named and named[1].decode() != wiki:
+        raise UsageError(f"{path}: expected a dump of {wiki}, found one of {named[1].decode()}; check the language")
 
 
 def unescape(text: str) -> str:

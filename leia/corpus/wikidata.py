@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from leia.base.errors import DropReason, InputError
+from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts
-from leia.corpus.dumps import BrokenDump, accept_break, read_blocks, start_of_dump
+from leia.corpus.dumps import BrokenDump, accept_break, read_blocks, refusal, start_of_dump
 
 EXPECTED_WIKIDATA_DUMP = (
     "a Wikidata JSON dump like wikidata-20230703-all.json.bz2 or its table like "
@@ -250,3 +250,13 @@ def _unescape(value: bytes) -> bytes:
 def is_table_dump(start: bytes) -> bool:
     """Whether these are the first bytes of the table's dump."""
     return b"wb_items_per_site" in start
+
+
+def check_wikidata_dump(path: Path, source: str | None) -> None:
+    """Raise `UsageError` when the file is not of Wikidata, or not of the kind `source` (sql, json; None: either)."""
+    start = start_of_dump(path)
+    kind = "sql" if is_table_dump(start) else "json" if is_json_dump(start) else ""
+    if start and not kind:
+        raise UsageError(str(refusal(path, start, EXPECTED_WIKIDATA_DUMP)))
+    if start and source not in (None, kind):
+        raise UsageError(f"{path}: expected a dump of the kind {source}, found {kind}; check --wikidata_source")
