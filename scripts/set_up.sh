@@ -7,8 +7,8 @@ repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$repository" || exit 1
 
 python="${PYTHON:-python3}"
-if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then
-    echo "error: $python is not Python 3.11, 3.12 or 3.13; name one with PYTHON=/path/to/python3.11" >&2
+if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; then
+    echo "error: $python is not Python 3.11 to 3.14; name one with PYTHON=/path/to/python3.11" >&2
     exit 1
 fi
 
