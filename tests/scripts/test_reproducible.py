@@ -43,7 +43,7 @@ def test_two_runs_give_the_same_bytes(runs):
 def test_the_manifest_names_all_that_the_dataset_depends_on_and_no_place_or_time(runs, sample_corpus):
     text = (runs[0] / "dataset/manifest.json").read_text(encoding="utf-8")
     manifest = json.loads(text)
-    assert set(manifest) == {"step", "inputs", "options", "versions", "tally"}
+    assert set(manifest) == {"step", "inputs", "options", "versions", "tally", "greatest_id"}
     assert [set(identity) for identity in manifest["inputs"]] == [{"name", "bytes", "sha256"}] * 2
     assert {"name", "sha256"} <= set(manifest["options"]["tokenizer"])
     assert {"leia", "python", "tokenizers", "datasets"} <= set(manifest["versions"])
