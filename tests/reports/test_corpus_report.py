@@ -8,9 +8,9 @@ import pytest
 from datasets import load_from_disk
 
 from leia.base.errors import InputError
-from leia.base.step import read_manifest
+from leia.base.step import Counts, read_manifest
 from leia.data.encoding import distinct_qids
-from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX, read_pivot_titles
+from leia.data.names import NameRule, read_pivot_titles
 from leia.reports.corpus_report import draw, read_corpus, reasons_of, to_latex, to_markdown
 from leia.reports.statistics import dataset_statistics, link_statistics
 
@@ -23,7 +23,7 @@ def stats_files(sample_corpus, tmp_path_factory):
     for language, wiki in sample_corpus.wikis.items():
         preprocessed, dataset = load_from_disk(str(wiki.preprocessed)), load_from_disk(str(wiki.dataset))
         qids = distinct_qids(preprocessed)
-        titles, _ = read_pivot_titles(sample_corpus.pivot_ids, qids, EXCLUDED_NAMESPACES, LIST_PREFIX)
+        titles = read_pivot_titles(sample_corpus.pivot_ids, qids, NameRule(), Counts())
         statistics = dataset_statistics(dataset, read_manifest(wiki.dataset))
         if language == "es":
             statistics["top_names"] = [["Europe", 12]]
