@@ -257,10 +257,10 @@ def test_the_script_writes_every_format_and_names_a_cut_off_result(made_up, tmp_
     path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
     broken = run_script("make_results_table.py", "--table", table, "--results_dir", tmp_path / "results", check=False)
     assert broken.returncode == 1 and len(broken.stderr.splitlines()) == 1
-    assert f"{path}: is no JSON, perhaps cut off" in broken.stderr
+    assert f"{path}: is not valid JSON, perhaps cut off" in broken.stderr
 
 
 def test_a_file_that_is_no_table_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("title: x\nparts: 3\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"x\.yaml: is no table file"):
+    with pytest.raises(InputError, match=r"x\.yaml: expected a table file"):
         load_table(tmp_path / "x.yaml")
