@@ -12,7 +12,7 @@ from evaluation_sample import ROOT, write_result
 
 from leia.base.errors import InputError
 from leia.evaluation.results import read_result
-from leia.reports.figures import draw_gains
+from leia.reports.figures import draw_gains, save_figure
 from leia.tables.intervals import Estimate, bootstrap_gains, counts_as_gain, estimate, summarise_gains
 from leia.tables.rendering import to_csv, to_latex, to_markdown
 from leia.tables.table import MEAN, fill, load_table
@@ -239,8 +239,8 @@ def test_the_figure_is_drawn_and_is_the_same_each_time(made_up, tmp_path):
     table = load_table(TABLES / "table1.yaml")
     cells = fill(table, made_up)
     for name in ("a", "b"):
-        draw_gains(table, cells, tmp_path / f"{name}.svg", "svg", NOTE)
-    draw_gains(table, cells, tmp_path / "a.png", "png", NOTE)
+        save_figure(draw_gains(table, cells, NOTE), tmp_path / f"{name}.svg")
+    save_figure(draw_gains(table, cells, NOTE), tmp_path / "a.png")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "a.png").stat().st_size > 20_000
 
