@@ -13,7 +13,7 @@ import click
 
 from leia.base.cli import OneLineErrors
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the folder benchmarks/ is no part of the package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the folder benchmarks/ is not a part of the package
 SUBCOMMANDS = {name: f"benchmarks.{name}" for name in ("corpus", "data", "training", "evaluation")}
 
 

@@ -54,17 +54,13 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
 def main(
     model_name: str,
     dataset_dir: str,
-    max_length: int,
-    entity_name_insertion_prob: float,
-    entity_name_insertion_strategy: str,
-    shuffle: bool,
-    seed: int,
     num_samples: int | None,
     text_file: str | None,
     html_file: str | None,
     preprocessed_dataset_dir: str | None,
     wikidata_id_file: str | None,
     trust_remote_code: bool,
+    **stream_options: Any,
 ) -> None:
     if (preprocessed_dataset_dir is None) != (wikidata_id_file is None):
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
@@ -86,8 +82,8 @@ def main(
 
         explainer = LinkExplainer.open(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
-    insertion = entity_name_insertion_prob, entity_name_insertion_strategy
-    stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, *insertion, shuffle, seed)
+    tags = {"entity_name_start_token_id": tag_ids[0], "entity_name_end_token_id": tag_ids[1]}
+    stream = LeiaConstantLengthDataset(dataset, **tags, **stream_options)
     blocks = render_blocks((block["input_ids"].tolist() for block in stream), TokenTexts(tokenizer), tag_ids)
     if html_file is not None:
         from leia.reports.preview_page import page_data, write_page
