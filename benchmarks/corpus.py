@@ -10,88 +10,81 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks.inputs import Sources, make_inputs
+from benchmarks.inputs import Inputs, Sources, make_inputs
 from benchmarks.measure import Measurement, measure
 from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, option
 from leia.base.pool import available_cores
+from leia.base.text import markdown_table
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SAMPLE = Path(__file__).parents[1] / "tests" / "sample"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. `size` is in `unit` (MB or tokens); `floor` is what the step is compared with."""
+class Floor:
+    """The least that a step could take: a command that does only a part of its work."""
 
-    step: str
+    name: str
+    command: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command to time on an input of `size` `unit` (MB or tokens), and the floor that it is compared with."""
+
+    name: str
     size: float
     unit: str
+    command: Sequence[object]
+    floor: Floor
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the best round of a step and of its floor."""
+
+    step: Step
     ours: Measurement
-    floor_name: str
     floor: Measurement
+
+    def cells(self) -> list[str]:
+        step, ours, floor = self.step, self.ours, self.floor
+        return [
+            *(step.name, f"{step.size:,.1f} {step.unit}"),
+            *(f"{ours.seconds:.2f}", f"{step.size / ours.seconds:,.1f} {step.unit}/s"),
+            *(step.floor.name, f"{floor.seconds:.2f}", f"{ours.seconds / floor.seconds:.2f}"),
+            f"{ours.peak_bytes / 1e6:,.0f} MB",
+        ]
+
+
+def number(name: str, default: int, help: str) -> Callable[..., Any]:
+    return option("Measurement", name, type=click.IntRange(1), default=default, help=help)
+
+
+def dump(name: str, help: str) -> Callable[..., Any]:
+    return option("Input", name, type=EXISTING_FILE, default=None, show_default="the sample's", help=help)
 
 
 @command
+@number("--scale", 100, "Size of each input, in sizes of the pages dump.")
+@dump("--dump_file", "A pages-articles dump.")
+@dump("--wikidata_file", "A Wikidata JSON dump.")
+@dump("--sql_file", "A wb_items_per_site dump.")
 @option(
-    "Measurement",
-    "--scale",
-    type=click.IntRange(1),
-    default=100,
-    help="Size of each input, in sizes of the pages dump.",
+    "Input", "--model_name", default=None, show_default="one trained on the sample", help="Tokenizer for the build."
 )
-@option(
-    "Input",
-    "--dump_file",
-    type=EXISTING_FILE,
-    default=None,
-    show_default="the sample's",
-    help="A pages-articles dump.",
-)
-@option(
-    "Input",
-    "--wikidata_file",
-    type=EXISTING_FILE,
-    default=None,
-    show_default="the sample's",
-    help="A Wikidata JSON dump.",
-)
-@option(
-    "Input",
-    "--sql_file",
-    type=EXISTING_FILE,
-    default=None,
-    show_default="the sample's",
-    help="A wb_items_per_site dump.",
-)
-@option(
-    "Input",
-    "--model_name",
-    default=None,
-    show_default="one trained on the sample",
-    help="Tokenizer for the build.",
-)
-@option(
-    "Measurement",
-    "--rounds",
-    type=click.IntRange(1),
-    default=3,
-    help="How often each command is timed; its best counts.",
-)
+@number("--rounds", 3, "How often each command is timed; its best counts.")
 @option("Measurement", "--growth", is_flag=True, help="Also at four times the scale: how time grows with the input.")
-@option(
-    "Measurement",
-    "--work_dir",
-    type=OUTPUT_FOLDER,
-    default=None,
-    show_default="a temporary folder",
-    help="Where to work.",
-)
+@option("Measurement", "--work_dir", type=OUTPUT_FOLDER, default=None, show_default="a temporary folder",
+        help="Where to work.")  # fmt: skip
 def corpus(
     scale: int,
     dump_file: str | None,
@@ -114,76 +107,63 @@ def corpus(
             larger = run_steps(sources, Path(folder) / "four times", 4 * scale, model_name, rounds)
             click.echo(f"\nscale {4 * scale}\n{table(larger)}\n\nfour times the input costs")
             for small, large in zip(rows, larger, strict=True):
-                click.echo(f"  {small.step:28} {large.ours.seconds / small.ours.seconds:5.2f} times the time")
+                click.echo(f"  {small.step.name:28} {large.ours.seconds / small.ours.seconds:5.2f} times the time")
 
 
 def run_steps(sources: Sources, folder: Path, scale: int, model_name: str | None, rounds: int) -> list[Row]:
     """Make the inputs in `folder`, time every step and its floor in turn."""
     folder.mkdir(parents=True)
-    (pages, pages_mb), (entities, entities_mb), (table_dump, table_mb), (text, text_mb) = make_inputs(
-        sources, folder, scale
-    )
-    language = _language(text)
-    ids, redirects, preprocessed = folder / "ids", folder / "redirects.tsv", folder / "preprocessed"
-    python = sys.executable
-
-    def script(name: str, **options: object) -> list[object]:
-        return [python, SCRIPTS / name, *(part for key, value in options.items() for part in (f"--{key}", value))]
-
-    def compare(step: str, size: float, unit: str, ours: Sequence[object], name: str, floor: Sequence[object]) -> Row:
-        measured = [(measure(floor), measure(ours)) for _ in range(rounds)]
-        best_floor = min((pair[0] for pair in measured), key=lambda one: one.seconds)
-        best_ours = min((pair[1] for pair in measured), key=lambda one: one.seconds)
-        return Row(step, size, unit, best_ours, name, best_floor)
-
-    languages = f"en,{language}"
-    rows = [
-        compare(
-            *(
-                "redirects",
-                pages_mb,
-                "MB",
-                script("extract_wikipedia_redirects.py", dump_file=pages, output_file=redirects),
-            ),
-            *decompression(pages),
-        ),
-        compare(
-            *("Wikidata ids from SQL", table_mb, "MB"),
-            script("extract_wikidata_ids.py", dump_file=table_dump, output_dir=ids, languages=languages),
-            *decompression(table_dump),
-        ),
-        compare(
-            *("Wikidata ids from JSON", entities_mb, "MB"),
-            script("extract_wikidata_ids.py", dump_file=entities, output_dir=ids, languages=languages),
-            *decompression(entities),
-        ),
-        compare(
-            *("preprocess", text_mb, "MB"),
-            script(
-                "preprocess_wikipedia.py",
-                wikiextractor_output_dir=text,
-                redirect_file=redirects,
-                wikidata_id_file=ids / f"{language}-wikidata-ids.tsv",
-                output_dir=preprocessed,
-            ),
-            "BeautifulSoup pass",
-            [python, "-c", BEAUTIFULSOUP_PASS, text],
-        ),
-    ]
+    inputs = make_inputs(sources, folder, scale)
+    rows = [time_step(step, rounds) for step in steps_to_articles(inputs, folder)]
     if model_name is None:
         model_name = str(folder / "tiny-model")
-        measure(script("make_tiny_model.py", preprocessed_dataset_dir=preprocessed, output_dir=model_name))
+        measure(script("make_tiny_model.py", preprocessed_dataset_dir=folder / "preprocessed", output_dir=model_name))
+    return [*rows, time_step(build_step(folder, model_name), rounds)]
+
+
+def time_step(step: Step, rounds: int) -> Row:
+    command = [*step.command, "--overwrite"]  # else a second round would find the output complete
+    floors, ours = zip(*((measure(step.floor.command), measure(command)) for _ in range(rounds)), strict=True)
+    return Row(step, min(ours, key=attrgetter("seconds")), min(floors, key=attrgetter("seconds")))
+
+
+def script(name: str, **options: object) -> list[object]:
+    return [sys.executable, SCRIPTS / name, *(part for key, value in options.items() for part in (f"--{key}", value))]
+
+
+def steps_to_articles(inputs: Inputs, folder: Path) -> Iterator[Step]:
+    """The steps that do not need a tokenizer; each reads what those before it wrote."""
+    language = _language(inputs.text.path)
+    redirects, ids = folder / "redirects.tsv", folder / "ids"
+    pages = script("extract_wikipedia_redirects.py", dump_file=inputs.pages.path, output_file=redirects)
+    yield Step("redirects", inputs.pages.megabytes, "MB", pages, decompression(inputs.pages.path))
+    for name, source in (("SQL", inputs.table), ("JSON", inputs.entities)):
+        languages = f"en,{language}"
+        entities = script("extract_wikidata_ids.py", dump_file=source.path, output_dir=ids, languages=languages)
+        yield Step(f"Wikidata ids from {name}", source.megabytes, "MB", entities, decompression(source.path))
+    preprocess = script(
+        "preprocess_wikipedia.py",
+        wikiextractor_output_dir=inputs.text.path,
+        redirect_file=redirects,
+        wikidata_id_file=ids / f"{language}-wikidata-ids.tsv",
+        output_dir=folder / "preprocessed",
+    )
+    floor = Floor("BeautifulSoup pass", [sys.executable, "-c", BEAUTIFULSOUP_PASS, inputs.text.path])
+    yield Step("preprocess", inputs.text.megabytes, "MB", preprocess, floor)
+
+
+def build_step(folder: Path, model_name: str) -> Step:
+    preprocessed = folder / "preprocessed"
     build = script(
         "build_wikipedia_dataset.py",
         model_name=model_name,
         preprocessed_dataset_dir=preprocessed,
-        wikidata_id_file=ids / "en-wikidata-ids.tsv",
+        wikidata_id_file=folder / "ids" / "en-wikidata-ids.tsv",
         output_dir=folder / "dataset",
     )
-    encode_batch = [python, "-c", ENCODE_BATCH, model_name, preprocessed]
+    encode_batch = [sys.executable, "-c", ENCODE_BATCH, model_name, preprocessed]
     tokens = int(subprocess.run([str(part) for part in encode_batch], check=True, capture_output=True).stdout)
-    rows.append(compare("build", tokens / 1e6, "M tokens", build, "raw encode_batch", encode_batch))
-    return rows
+    return Step("build", tokens / 1e6, "M tokens", build, Floor("raw encode_batch", encode_batch))
 
 
 BEAUTIFULSOUP_PASS = """
@@ -207,13 +187,13 @@ print(tokens)
 """
 
 
-def decompression(path: Path) -> tuple[str, list[object]]:
-    """Name and command of the quickest usual decompression of `path` to nowhere."""
+def decompression(path: Path) -> Floor:
+    """The quickest usual decompression of `path` to nowhere."""
     if path.suffix == ".gz":
-        return "gzip", ["gzip", "-dc", path]
+        return Floor("gzip", ["gzip", "-dc", path])
     if shutil.which("lbzip2"):
-        return f"lbzip2 -n {available_cores()}", ["lbzip2", "-n", available_cores(), "-dc", path]
-    return "bzip2", ["bzip2", "-dc", path]
+        return Floor(f"lbzip2 -n {available_cores()}", ["lbzip2", "-n", available_cores(), "-dc", path])
+    return Floor("bzip2", ["bzip2", "-dc", path])
 
 
 def _language(text: Path) -> str:
@@ -224,14 +204,5 @@ def _language(text: Path) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = [
-        "| step | input | seconds | rate | floor | seconds | ratio | peak memory |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.step} | {row.size:,.1f} {row.unit} | {row.ours.seconds:.2f} | "
-            f"{row.size / row.ours.seconds:,.1f} {row.unit}/s | {row.floor_name} | {row.floor.seconds:.2f} | "
-            f"{row.ours.seconds / row.floor.seconds:.2f} | {row.ours.peak_bytes / 1e6:,.0f} MB |"
-        )
-    return "\n".join(lines)
+    head = ["step", "input", "seconds", "rate", "floor", "seconds", "ratio", "peak memory"]
+    return markdown_table(head, [row.cells() for row in rows]).rstrip()

@@ -18,7 +18,7 @@ from leia.base.cli import EXISTING_FOLDER, command
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NUM_FEWSHOT = 4
 NUM_CHOICES = 5
@@ -33,56 +33,59 @@ BATCH_SIZES = (1, 2, 4, 8, 16)
 @click.option("--rounds", default=2, type=click.IntRange(1), help="How often each side is timed; its best counts.")
 def evaluation(xcsr_dir: str, tokenizer: str, items_per_language: int, rounds: int) -> None:
     import torch
-    from lm_eval.models.huggingface import HFLM
     from transformers import AutoTokenizer
 
     from leia.evaluation.leia_lm import LeiaLM
-
-    class PlainLM(HFLM):
-        """The harness's model, given the token ids of the paper."""
-
-        def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-            context_ids, continuation_ids = self.tokenizer([context, continuation], add_special_tokens=False)[
-                "input_ids"
-            ]
-            return context_ids, continuation_ids
 
     os.environ["XCSR_DIR"] = xcsr_dir
     loaded_tokenizer = AutoTokenizer.from_pretrained(tokenizer)
     model = _random_llama(len(loaded_tokenizer))
     requests = make_requests(items_per_language)
+    items = len(requests) // NUM_CHOICES
     click.echo(
         f"Llama with {model.num_parameters() / 1e6:.0f}M random parameters, {model.dtype}, {model.device}, "
-        f"{torch.get_num_threads()} threads; {len(requests) // NUM_CHOICES} items of {NUM_CHOICES} choices"
+        f"{torch.get_num_threads()} threads; {items} items of {NUM_CHOICES} choices"
     )
-    plain = PlainLM(pretrained=model, tokenizer=loaded_tokenizer, backend="causal")
+    plain = _plain_lm(model, loaded_tokenizer)
+    plain.batch_size_per_gpu = _best_batch_size(plain, requests)
     ours = LeiaLM(pretrained=model, tokenizer=loaded_tokenizer, batch_size="auto")
+    pairs = [(_timed(plain, requests), _timed(ours, requests)) for _ in range(rounds)]
+    (harness_seconds, harness_scores), (our_seconds, our_scores) = map(min, zip(*pairs, strict=True))
+    click.echo(
+        f"harness, batch size {plain.batch_size}: {harness_seconds:.1f} s, {items / harness_seconds:.2f} items/s"
+    )
+    click.echo(f"ours, batch size auto: {our_seconds:.1f} s, {items / our_seconds:.2f} items/s")
+    worst = max(abs(one - other) for one, other in zip(harness_scores, our_scores, strict=True))
+    pairs_of_choices = zip(_predictions(harness_scores), _predictions(our_scores), strict=True)
+    same = [one for one, other in pairs_of_choices if one == other]
+    click.echo(
+        f"{harness_seconds / our_seconds:.2f} times as fast; {len(same)} of {items} predictions the same; "
+        f"log-likelihoods differ by {worst:.1e} at most"
+    )
 
+
+def _plain_lm(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> "HFLM":
+    """The harness's model, given the token ids of the paper."""
+    from lm_eval.models.huggingface import HFLM
+
+    class PlainLM(HFLM):
+        def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+            ids = self.tokenizer([context, continuation], add_special_tokens=False)["input_ids"]
+            return ids[0], ids[1]
+
+    return PlainLM(pretrained=model, tokenizer=tokenizer, backend="causal")
+
+
+def _best_batch_size(lm: "HFLM", requests: list["Instance"]) -> int:
+    """The quickest one, by a part of the items."""
     step = max(1, len(requests) // NUM_CHOICES // TRIAL_ITEMS) * NUM_CHOICES
     trial = [request for start in range(0, len(requests), step) for request in requests[start : start + NUM_CHOICES]]
     seconds = {}
     for size in BATCH_SIZES:
-        plain.batch_size_per_gpu = size
-        seconds[size], _ = _timed(plain, trial)
+        lm.batch_size_per_gpu = size
+        seconds[size], _ = _timed(lm, trial)
         click.echo(f"harness, batch size {size:>2}: {len(trial) / NUM_CHOICES / seconds[size]:6.2f} items/s (trial)")
-    plain.batch_size_per_gpu = min(seconds, key=seconds.__getitem__)
-
-    harness_runs, our_runs = [], []
-    for _ in range(rounds):
-        harness_runs.append(_timed(plain, requests))
-        our_runs.append(_timed(ours, requests))
-    (harness_seconds, harness_scores), (our_seconds, our_scores) = min(harness_runs), min(our_runs)
-    for name, value in (
-        (f"harness, batch size {plain.batch_size}", harness_seconds),
-        ("ours, batch size auto", our_seconds),
-    ):
-        click.echo(f"{name}: {value:.1f} s, {len(requests) / NUM_CHOICES / value:.2f} items/s")
-    worst = max(abs(one - other) for one, other in zip(harness_scores, our_scores, strict=True))
-    same = sum(one == other for one, other in zip(_predictions(harness_scores), _predictions(our_scores), strict=True))
-    click.echo(
-        f"{harness_seconds / our_seconds:.2f} times as fast; {same} of {len(requests) // NUM_CHOICES} predictions the "
-        f"same; log-likelihoods differ by {worst:.1e} at most"
-    )
+    return min(seconds, key=seconds.__getitem__)
 
 
 def _random_llama(vocabulary_size: int) -> "PreTrainedModel":

@@ -17,8 +17,13 @@ _UNIT_BYTES = 8_000_000
 _ENTITY_BYTES = 14_000
 """Mean length of an entity in Wikidata's JSON dump (1.6 TB for some 115 million)."""
 
-Sized = tuple[Path, float]
-"""A file or folder and its MB when decompressed."""
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A file or folder, and its MB when decompressed."""
+
+    path: Path
+    megabytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,22 @@ class Sources:
     table: Path
 
 
-def make_inputs(sources: Sources, folder: Path, scale: int) -> tuple[Sized, Sized, Sized, Sized]:
-    """Pages, entities, table and WikiExtractor's text in `folder`; each dump has `scale` times the size of the pages
-    dump, or what comes nearest, and the text is that of the pages."""
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Larger dumps, and WikiExtractor's text of the pages."""
+
+    pages: Sized
+    entities: Sized
+    table: Sized
+    text: Sized
+
+
+def make_inputs(sources: Sources, folder: Path, scale: int) -> Inputs:
+    """The inputs in `folder`; each dump has `scale` times the size of the pages dump, or what comes nearest."""
     pages, entities, table = map(_read, (sources.pages, sources.entities, sources.table))
     entities = fill_entities(entities)
     size = scale * len(pages)
-    return (
+    return Inputs(
         repeat_dump(pages, folder / "pages-articles.xml.bz2", b"  <page>", b"</mediawiki>", size),
         repeat_dump(entities, folder / "all.json.bz2", b"{", b"]", size),
         repeat_dump(table, folder / "wb_items_per_site.sql.gz", b"INSERT", b"/*!40000 ALTER TABLE", size),
@@ -86,7 +100,7 @@ def repeat_dump(text: bytes, target: Path, first: bytes, last: bytes, size: int)
     start, end = text.index(first), text.rindex(last)
     head, body, foot = text[:start], text[start:end], text[end:]
     if not body.rstrip().endswith((b",", b">", b";")):
-        body = body.rstrip() + b",\n"  # the last entity of a JSON dump has no comma behind it
+        body = body.rstrip() + b",\n"  # the last entity of a JSON dump has no comma after it
     times = max(1, size // len(body))
     copies = min(times, max(1, _UNIT_BYTES // len(body)))
     compress = gzip.compress if target.suffix == ".gz" else bz2.compress
@@ -96,11 +110,11 @@ def repeat_dump(text: bytes, target: Path, first: bytes, last: bytes, size: int)
         for _ in range(times // copies):
             file.write(unit)
         file.write(compress(body * (times % copies) + foot))
-    return target, (len(head) + len(foot) + times * len(body)) / 1e6
+    return Sized(target, (len(head) + len(foot) + times * len(body)) / 1e6)
 
 
 def repeat_text(pages: Path, folder: Path, scale: int) -> Sized:
-    """WikiExtractor's output for `pages` (run once: it is no step of ours), repeated in files of about 1 MB."""
+    """WikiExtractor's output for `pages` (run once: it is not a step of ours), repeated in files of about 1 MB."""
     extracted, repeated = folder / "extracted", folder / "text"
     wikiextractor = Path(sys.executable).with_name("wikiextractor")
     options = [*WIKIEXTRACTOR_OPTIONS, "--quiet"]
@@ -111,4 +125,4 @@ def repeat_text(pages: Path, folder: Path, scale: int) -> Sized:
         path = repeated / f"A{number // 100:04}" / f"wiki_{number % 100:02}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text * min(copies, scale - start))
-    return repeated, scale * len(text) / 1e6
+    return Sized(repeated, scale * len(text) / 1e6)

@@ -85,14 +85,16 @@ def main(
 
     import torch
 
+    from leia.data.tokenizers import check_model_name
     from leia.evaluation.jobs import find_tasks
     from leia.evaluation.run_tasks import ModelOptions, evaluate
-    from leia.tables.table import format_accuracies
+    from leia.tables.rendering import format_accuracies
 
     if xcsr_dir:
         os.environ["XCSR_DIR"] = xcsr_dir
     if dtype == "auto":
         dtype = "float16" if torch.cuda.is_available() else "float32"
+    check_model_name(model_name_or_path)
     options = ModelOptions(model_name_or_path, scoring, dtype, batch_size, trust_remote_code)
     jobs = find_tasks([name.strip() for name in tasks.split(",")], num_fewshot_samples)
     results = evaluate(options, jobs, Path(results_dir), dry_run)

@@ -23,17 +23,20 @@ from leia.base.cli import OUTPUT_FOLDER, InputPath, command
     metavar="DATASET_STATS LINK_STATS",
     help="The two JSON files of one language; once for each language.",
 )
-@click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder to write; replaced whole.")
+@click.option(
+    "--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder to write; an earlier report there is replaced."
+)
 def main(corpora: tuple[tuple[str, str], ...], output_dir: str) -> None:
     from leia.base.outputs import new_folder
-    from leia.reports.corpus_report import REPORT_FILES, draw, read_corpus, to_latex, to_markdown
+    from leia.reports.corpus_report import REPORT_FILES, draw_corpora, read_corpus, to_latex, to_markdown
+    from leia.reports.figures import save_figure
 
     read = [read_corpus(*files) for files in corpora]
     with new_folder(output_dir, replaceable=REPORT_FILES) as folder:
         (folder / "corpus.md").write_text(to_markdown(read), encoding="utf-8")
         (folder / "corpus.tex").write_text(to_latex(read), encoding="utf-8")
         for name in ("corpus.svg", "corpus.pdf"):
-            draw(read, folder / name)
+            save_figure(draw_corpora(read), folder / name)
     click.echo(f"written: {output_dir}")
 
 

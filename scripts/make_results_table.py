@@ -22,8 +22,8 @@ from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, input_folder
 @click.option("--output_dir", type=OUTPUT_FOLDER, help="For the table in all formats and the figure.")
 @click.option("--note", default="", help="A line above the table and the figure, say what the models are.")
 def main(table: str, results_dir: str | None, output_dir: str | None, note: str) -> None:
-    from leia.base.outputs import new_file
-    from leia.reports.figures import draw_gains
+    from leia.base.outputs import write_file
+    from leia.reports.figures import draw_gains, save_figure
     from leia.tables.rendering import to_csv, to_latex, to_markdown
     from leia.tables.table import fill, load_table
 
@@ -35,11 +35,9 @@ def main(table: str, results_dir: str | None, output_dir: str | None, note: str)
         base = Path(output_dir) / Path(table).stem
         texts = {".md": markdown, ".tex": to_latex(content, cells, note), ".csv": to_csv(content, cells)}
         for suffix, text in texts.items():
-            with new_file(f"{base}{suffix}") as path:
-                path.write_text(text, encoding="utf-8")
+            write_file(f"{base}{suffix}", text)
         for suffix in (".png", ".svg"):
-            with new_file(f"{base}{suffix}") as path:
-                draw_gains(content, cells, path, suffix.lstrip("."), note)
+            save_figure(draw_gains(content, cells, note), Path(f"{base}{suffix}"))
         click.echo(f"written: {base}.md, .tex, .csv, .png, .svg")
 
 

@@ -1,7 +1,7 @@
 r"""Draw the losses, learning rate, gradient norm and speed of one or more training runs from their own logs.
 
-Reads trainer_state.json of each run of train.sh (of a run still going on, that of its newest checkpoint) and writes one
-figure, a line a run.
+Reads trainer_state.json of each run of train.sh (of a run that has not ended, that of its newest checkpoint) and writes
+one figure, a line a run.
 
     python scripts/make_training_report.py --run_dir runs/ja_none_seed42 --run_dir runs/ja_right_p0.5_seed42 \
         --output_file training.svg
@@ -31,12 +31,10 @@ def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:
     help="The figure: .svg, .png or .pdf.",
 )
 def main(run_dir: tuple[str, ...], output_file: Path) -> None:
-    from leia.base.outputs import new_file
-    from leia.reports.figures import draw, read_log, save_figure
+    from leia.reports.figures import draw_runs, read_log, save_figure
 
     runs = [read_log(Path(path)) for path in run_dir]
-    with new_file(output_file) as partial:
-        save_figure(draw(runs), partial, output_file.suffix.removeprefix("."))
+    save_figure(draw_runs(runs), output_file)
     click.echo("\n".join([*(run.describe() for run in runs), f"written: {output_file}"]))
 
 

@@ -9,8 +9,10 @@ block after the other; in a pipe, or with --text FILE, plain text; with --html F
 """
 
 import sys
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +21,14 @@ from leia.data.insertion import STRATEGIES
 
 SAMPLES = 5
 STREAM = "Stream, as for training"
+
+
+def source(name: str, made_by: str, help: str, **kind: bool) -> Callable[..., Any]:
+    return option("Output", name, type=InputPath(made_by, **kind), default=None, help=f"For --html: {help}")
+
+
+def file_to_write(name: str, help: str) -> Callable[..., Any]:
+    return option("Output", f"--{name}", f"{name}_file", type=OUTPUT_FILE, default=None, help=help)
 
 
 @command
@@ -31,66 +41,36 @@ STREAM = "Stream, as for training"
 @option(
     STREAM, "--entity_name_insertion_strategy", type=click.Choice(STRATEGIES), default="right", help="Where names go."
 )
-@option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or as they lie.")
-@option(
-    STREAM,
-    "--seed",
-    type=click.IntRange(0),
-    default=42,
-    help="Seed of the order and of the draws; training with it reads the same blocks.",
-)
-@option(
-    "Output",
-    "--num_samples",
-    type=click.IntRange(1),
-    default=None,
-    show_default=f"{SAMPLES}; in a terminal, until q",
-    help="Blocks to show.",
-)
-@option("Output", "--text", "text_file", type=OUTPUT_FILE, default=None, help="Write plain text to this file.")
-@option(
-    "Output", "--html", "html_file", type=OUTPUT_FILE, default=None, help="Write a page for the browser to this file."
-)
-@option(
-    "Output",
-    "--preprocessed_dataset_dir",
-    type=InputPath("preprocess_wikipedia.py", file_okay=False),
-    default=None,
-    help="For --html: explain the links of the text.",
-)
-@option(
-    "Output",
-    "--wikidata_id_file",
-    type=InputPath("extract_wikidata_ids.py", dir_okay=False),
-    default=None,
-    help="For --html: the one that the build read.",
-)
+@option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or of the dataset.")
+@option(STREAM, "--seed", type=click.IntRange(0), default=42,
+        help="Seed of the order and of the draws; training with it reads the same blocks.")  # fmt: skip
+@option("Output", "--num_samples", type=click.IntRange(1), default=None,
+        show_default=f"{SAMPLES}; in a terminal, until q", help="Blocks to show.")  # fmt: skip
+@file_to_write("text", "Write plain text to this file.")
+@file_to_write("html", "Write a page for the browser to this file.")
+@source("--preprocessed_dataset_dir", "preprocess_wikipedia.py", "explain the links of the text.", file_okay=False)
+@source("--wikidata_id_file", "extract_wikidata_ids.py", "the one that the build read.", dir_okay=False)
 @trust_remote_code_option
 def main(
     model_name: str,
     dataset_dir: str,
-    max_length: int,
-    entity_name_insertion_prob: float,
-    entity_name_insertion_strategy: str,
-    shuffle: bool,
-    seed: int,
     num_samples: int | None,
     text_file: str | None,
     html_file: str | None,
     preprocessed_dataset_dir: str | None,
     wikidata_id_file: str | None,
     trust_remote_code: bool,
+    **stream_options: Any,
 ) -> None:
     if (preprocessed_dataset_dir is None) != (wikidata_id_file is None):
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
     if preprocessed_dataset_dir is not None and html_file is None:
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file are for --html")
     from leia.base.datasets import open_training_dataset
-    from leia.base.outputs import new_file
     from leia.base.step import read_manifest
     from leia.data.packing import LeiaConstantLengthDataset
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
-    from leia.reports.preview import TokenTexts, page_through, render_blocks
+    from leia.reports.preview import TokenTexts, render_blocks
 
     dataset = open_training_dataset(dataset_dir)
     manifest = read_manifest(dataset_dir)
@@ -102,30 +82,41 @@ def main(
 
         explainer = LinkExplainer.open(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
-    insertion = entity_name_insertion_prob, entity_name_insertion_strategy
-    stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, *insertion, shuffle, seed)
-    samples = num_samples or SAMPLES
+    tags = {"entity_name_start_token_id": tag_ids[0], "entity_name_end_token_id": tag_ids[1]}
+    stream = LeiaConstantLengthDataset(dataset, **tags, **stream_options)
     blocks = render_blocks((block["input_ids"].tolist() for block in stream), TokenTexts(tokenizer), tag_ids)
     if html_file is not None:
         from leia.reports.preview_page import page_data, write_page
 
         name = Path(dataset_dir).resolve().name
         pivot_language = (manifest or {}).get("options", {}).get("pivot_language", "en")
-        data = page_data(name, stream, samples, dataset["title"], tokenizer, explainer, pivot_language)
+        data = page_data(name, stream, num_samples or SAMPLES, dataset["title"], tokenizer, explainer, pivot_language)
         write_page(html_file, data)
         click.echo(f"written: {html_file}")
     if text_file is not None:
-        with new_file(text_file) as partial, partial.open("w", encoding="utf-8") as file:
-            file.writelines(click.unstyle(block) + "\n" for block in islice(blocks, samples))
-        click.echo(f"written: {text_file}")
-    if html_file is not None or text_file is not None:
-        return
+        write_text(text_file, islice(blocks, num_samples or SAMPLES))
+    if html_file is None and text_file is None:
+        show(blocks, num_samples)
+
+
+def write_text(path: str, blocks: Iterable[str]) -> None:
+    from leia.base.outputs import new_file
+
+    with new_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(click.unstyle(block) + "\n" for block in blocks)
+    click.echo(f"written: {path}")
+
+
+def show(blocks: Iterable[str], num_samples: int | None) -> None:
+    """In a terminal one after the other; in a pipe as text."""
+    from leia.reports.preview import page_through
+
     if sys.stdin.isatty() and sys.stdout.isatty():
         page_through(islice(blocks, num_samples))
-    else:
-        sys.stdout.reconfigure(encoding="utf-8")
-        for block in islice(blocks, samples):
-            click.echo(block)
+        return
+    sys.stdout.reconfigure(encoding="utf-8")
+    for block in islice(blocks, num_samples or SAMPLES):
+        click.echo(block)
 
 
 if __name__ == "__main__":

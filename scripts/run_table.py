@@ -2,7 +2,7 @@
 
 Reads a table file of configs/tables/ and what lies in --models_dir (a model a run) and --results_dir (results a run);
 with --run, the commands write there, from the training datasets in --dataset_dir. Stop it at any time: the same command
-goes on with what is missing.
+continues with what is missing.
 
     python scripts/run_table.py --table configs/tables/table1.yaml --tokens_per_second 9000
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 from leia.base.cli import EXISTING_FILE, command
+
+ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/ are there
 
 
 @command
@@ -29,7 +31,8 @@ def main(
     from leia.tables.plan import Folders, check_datasets, missing_steps
     from leia.tables.table import load_table
 
-    steps = missing_steps(load_table(Path(table)), Folders(Path(models_dir), Path(results_dir), dataset_dir))
+    folders = Folders(Path(models_dir), Path(results_dir), dataset_dir, ROOT)
+    steps = missing_steps(load_table(Path(table)), folders)
     if run:
         check_datasets(steps)
     trainings = sum(step.script == "train.sh" for step in steps)
@@ -42,7 +45,7 @@ def main(
         cost = f", {step.gpu_hours(tokens_per_second):.2f} GPU hours" if tokens_per_second else ""
         click.echo(f"# {number}/{len(steps)}: {step.tokens / 1e6:,.2f}M tokens{cost}\n{step}")
         if run:
-            step.run()
+            step.run(ROOT)
     if run or not steps:
         click.echo(f"# complete; now: python scripts/make_results_table.py --table {table} --results_dir {results_dir}")
 

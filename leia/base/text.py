@@ -124,7 +124,9 @@ def read_yaml(path: Path, advice: str) -> dict[str, Any]:
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
     """A table of cells that are Markdown already; with `numbers` all columns but the first are set to the right."""
     rule = ["---", *["---:" if numbers else "---"] * (len(head) - 1)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+    return "".join(
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in cells) + "\n" for cells in (head, rule, *rows)
+    )
 
 
 def latex_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -4,6 +4,9 @@ tokenizer that a dataset was made with.
 
 import hashlib
 import json
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -13,9 +16,6 @@ from leia.base.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-import os
-from pathlib import Path
 
 ENTITY_NAME_START_TOKEN = "<translate>"
 ENTITY_NAME_END_TOKEN = "</translate>"
@@ -115,24 +115,37 @@ def check_model_name(name: str) -> None:
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise InputError(f"{name}: there is no such folder; expected a model folder or a name on the hub (owner/model)")
     from huggingface_hub import HfApi, is_offline_mode, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return
-        if not is_offline_mode():
-            HfApi().model_info(name, timeout=_SECONDS_TO_WAIT)
-            return
     except HFValidationError as error:
         raise InputError(f"{name}: there is no such folder, and on the hub no model can have this name") from error
-    except RepositoryNotFoundError as error:
+    if is_offline_mode():
+        raise InputError(f"{name}: there is no such folder, and no such model in the cache (HF_HUB_OFFLINE is set)")
+    error = ask_hub(HfApi().model_info, name)
+    if isinstance(error, RepositoryNotFoundError):
         raise InputError(
             f"{name}: there is no such folder, and the hub has no such model (or shows it only after `hf auth login`)"
         ) from error
-    except HfHubHTTPError:
-        return  # the hub is there; what it says to a request for a file says more
-    except Exception as error:  # of the HTTP client, which is another one in each version of huggingface_hub
+    if error is not None:
         raise InputError(
-            f"{name}: there is no such folder, and the hub cannot be reached ({error}); correct the name or the network"
+            f"{name}: there is no such folder, and the hub cannot be reached ({error}); fix the name or the network"
         ) from error
-    raise InputError(f"{name}: there is no such folder, and no such model in the cache (HF_HUB_OFFLINE is set)")
+
+
+def ask_hub(ask: Callable[..., object], name: str) -> Exception | None:
+    """Ask the hub about `name` by `ask`, a method of `HfApi`: the error when it has no such repository or cannot be
+    reached, else None."""
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        ask(name, timeout=_SECONDS_TO_WAIT)
+    except RepositoryNotFoundError as error:
+        return error
+    except HfHubHTTPError:
+        return None  # the hub is there; what it says to a request for a file says more
+    except Exception as error:  # of the HTTP client, which is another one in each version of huggingface_hub
+        return error
+    return None

@@ -2,16 +2,16 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from tqdm import tqdm
 
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
+from leia.data.tokenizers import ask_hub
 from leia.evaluation.results import identify_data
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
 TASKS_DIR = Path(__file__).resolve().parents[1] / "tasks"
-_SECONDS_TO_WAIT = 10
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,19 @@ class Job:
 def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
     """The tasks and the members of the groups `names`, with their data.
 
-    Raises `click.BadParameter` for an unknown name or a number of examples that does not fit, `InputError` for data.
+    Raises `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for data.
     """
-    import datasets
-    import lm_eval.api.task
-
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
-    lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
     if "" in names:
-        raise click.BadParameter(f"--tasks {','.join(names)!r} holds an empty name")
+        raise UsageError(f"--tasks {','.join(names)!r} holds an empty name; expected names with commas between")
     if len(names) != len(num_fewshot):
-        raise click.BadParameter(
+        raise UsageError(
             f"--tasks has {len(names)} ({','.join(names)}), --num_fewshot_samples has {len(num_fewshot)} "
             f"({','.join(map(str, num_fewshot))}); one number a task is needed"
         )
+    _quieten()
     manager, own = _open_task_folders(names)
     local = own if os.environ.get("XCSR_DIR") else set()
-    unreachable = "" if set(names) <= local else _ask_hub()
+    unreachable = "" if set(names) <= local else _use_cache_without_hub()
     jobs: dict[tuple[str, int], Job] = {}
     for name, shots in zip(names, num_fewshot, strict=True):
         try:
@@ -60,29 +54,44 @@ def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
         except (OSError, ValueError) as error:
             message = f"{name}: its data cannot be read: {error}"
             if name not in local:
-                message += unreachable + "; XCSR_DIR names a local copy of X-CSR" * (name in own)
+                message += unreachable
+                message += "; XCSR_DIR names a local copy of X-CSR" if name in own else ""
             raise InputError(message) from error
-        without_examples = {member for member, task in members.items() if task.get_config("num_fewshot") == 0}
-        if shots > 0 and without_examples == members.keys():
-            raise click.BadParameter(f"{name} is scored without examples, {shots} were asked for; give it 0")
-        for member, task in members.items():
-            _check_kind(member, task)
-            examples = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
-            docs = list(task.eval_docs)
-            if examples >= len(docs):
-                raise InputError(
-                    f"{member}: --num_fewshot_samples {examples} needs {examples + 1} items, the data has {len(docs)}"
-                )
-            jobs[member, examples] = Job(member, examples, task, identify_data(docs))
+        jobs |= {(job.name, job.num_fewshot): job for job in _jobs_of(name, members, shots)}
     return list(jobs.values())
+
+
+def _jobs_of(name: str, members: Mapping[str, "Task"], shots: int) -> Iterator[Job]:
+    """A job for each task of what `name` names; a task that takes no examples gets none."""
+    without_examples = {member for member, task in members.items() if task.get_config("num_fewshot") == 0}
+    if shots > 0 and without_examples == members.keys():
+        raise UsageError(f"{name} is scored without examples, {shots} were asked for; give it 0")
+    for member, task in members.items():
+        _check_kind(member, task)
+        examples = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
+        docs = list(task.eval_docs)
+        if examples >= len(docs):
+            raise InputError(
+                f"{member}: --num_fewshot_samples {examples} needs {examples + 1} items, the data has {len(docs)}"
+            )
+        yield Job(member, examples, task, identify_data(docs))
 
 
 def _check_kind(name: str, task: "Task") -> None:
     if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_target:
-        kind = "with several right answers" if task.multiple_target else task.OUTPUT_TYPE
-        raise click.BadParameter(
-            f"{name} is no task of choices with one right answer ({kind}); lm_eval itself evaluates it"
+        kind = "with several right answers" if task.multiple_target else f"of the kind {task.OUTPUT_TYPE}"
+        raise UsageError(
+            f"{name}: expected a task of choices with one right answer, found one {kind}; lm_eval itself evaluates it"
         )
+
+
+def _quieten() -> None:
+    import datasets
+    import lm_eval.api.task
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
+    lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
 
 
 def _open_task_folders(names: Sequence[str]) -> tuple["TaskManager", set[str]]:
@@ -94,15 +103,16 @@ def _open_task_folders(names: Sequence[str]) -> tuple["TaskManager", set[str]]:
     if not set(names) <= own:
         manager = TaskManager(include_path=TASKS_DIR)  # reads the thousands of tasks of the harness: seconds
         if unknown := sorted(set(names) - set(manager.all_tasks)):
-            raise click.BadParameter(
-                f"no task {', '.join(unknown)}; there are the groups xcodah, xcsqa, xcsr, their tasks xcodah_<lang> "
-                f"and xcsqa_<lang> ({', '.join(languages)}), and the tasks of lm-eval (lm-eval ls tasks)"
+            raise UsageError(
+                f"there is no task {', '.join(unknown)}; there are the groups xcodah, xcsqa, xcsr, their "
+                f"tasks xcodah_<lang> and xcsqa_<lang> ({', '.join(languages)}), and the tasks of lm-eval "
+                "(lm-eval ls tasks)"
             )
     return manager, own
 
 
-def _ask_hub() -> str:
-    """Nothing where the hub answers. Otherwise why it does not; the libraries then take what lies in their cache.
+def _use_cache_without_hub() -> str:
+    """Make the libraries take what is in their cache where the hub cannot be reached; why it cannot, or "".
 
     Left to themselves they do so too, but ask six times for each task: half a minute.
     """
@@ -110,13 +120,8 @@ def _ask_hub() -> str:
     from huggingface_hub import HfApi, constants, is_offline_mode
     from huggingface_hub.errors import HfHubHTTPError
 
-    if is_offline_mode():
+    error = None if is_offline_mode() else ask_hub(HfApi().dataset_info, "INK-USC/xcsr")
+    if error is None or isinstance(error, HfHubHTTPError):
         return ""
-    try:
-        HfApi().dataset_info("INK-USC/xcsr", timeout=_SECONDS_TO_WAIT)
-    except HfHubHTTPError:
-        pass  # the hub is there; what it says to a request for a file says more
-    except Exception as error:  # of the HTTP client, which is another one in each version of huggingface_hub
-        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-        return f"; the hub cannot be reached ({error})"
-    return ""
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    return f"; the hub cannot be reached ({error})"

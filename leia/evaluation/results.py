@@ -16,6 +16,7 @@ from typing import Any
 from leia.base.errors import InputError
 from leia.base.outputs import MANIFEST_NAME, new_file
 from leia.base.step import identify
+from leia.base.text import read_json, read_json_lines, to_json, to_json_lines
 
 MODEL_FILES = (
     "config.json",
@@ -31,7 +32,7 @@ MODEL_FILES = (
 )
 MANIFESTS = (MANIFEST_NAME, "dataset_manifest.json")
 """What training leaves in a model folder about its data; copied into the results."""
-_MADE_ANEW = "evaluate.sh makes it anew"
+_AGAIN = "evaluate.sh makes it again"
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ def identify_model(name_or_path: str) -> dict[str, Any]:
     if not path.is_dir():
         return {"name": name_or_path, "revision": _hub_revision(name_or_path)}
     if not (path / "config.json").is_file():
-        raise InputError(f"{path}: is no model folder (it has no config.json); scripts/train.py makes one")
+        raise InputError(f"{path}: expected a model folder, found no config.json in it; scripts/train.py makes one")
     files = [identify(file) for pattern in MODEL_FILES for file in sorted(path.glob(pattern))]
     if not any(file["name"].endswith((".safetensors", ".bin")) for file in files):
         raise InputError(f"{path}: holds no weights (*.safetensors); did the training end?")
     digest = hashlib.sha256("\n".join(f"{file['name']} {file['sha256']}" for file in files).encode()).hexdigest()
     identity = {"name": path.resolve().name, "bytes": sum(file["bytes"] for file in files), "sha256": digest}
-    return identity | {name: _read_json(path / name) for name in MANIFESTS if (path / name).is_file()}
+    manifests = {name: path / name for name in MANIFESTS if (path / name).is_file()}
+    return identity | {name: read_json(file, "make the model again") for name, file in manifests.items()}
 
 
 def _hub_revision(name: str) -> str:
@@ -105,7 +107,7 @@ def check_folder(results_dir: Path, identity: dict[str, Any]) -> None:
     """Raise `InputError` when `results_dir` holds a result of another model, scoring or precision."""
     for path in sorted(results_dir.glob("*_*shot.json")):
         try:
-            earlier = _read_json(path)["identity"]
+            earlier = read_json(path, _AGAIN)["identity"]
         except (InputError, KeyError, TypeError):
             continue  # broken: `read_result` tells, and the task is evaluated again
         for key, value in identity.items():
@@ -126,27 +128,20 @@ def _short(value: Any) -> str:
 
 def read_result(path: Path) -> TaskResult:
     """Raises `InputError` when the result is broken: cut off, not JSON, or without the items that it counts."""
-    about = _read_json(path, _MADE_ANEW)
+    about = read_json(path, _AGAIN)
     try:
         expected = about["data"]["items"]
         float(about["accuracy"])
         dict(about["identity"]["model"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no complete result of evaluate.sh ({error!r}); {_MADE_ANEW}") from error
-    items = []
+        raise InputError(f"{path}: is not a complete result of evaluate.sh ({error!r}); {_AGAIN}") from error
     items_path = path.with_suffix(".jsonl")
     try:
-        with items_path.open(encoding="utf-8") as lines:
-            for line in lines:
-                items.append(ItemResult(**json.loads(line)))
+        items = read_json_lines(items_path, lambda item: ItemResult(**item), "an item", _AGAIN)
     except FileNotFoundError:
-        raise InputError(f"{items_path}: is missing beside {path.name}; {_MADE_ANEW}") from None
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{items_path}: line {len(items) + 1} is no item, perhaps cut off ({error}); {_MADE_ANEW}"
-        ) from error
+        raise InputError(f"{items_path}: is missing beside {path.name}; {_AGAIN}") from None
     if len(items) != expected:
-        raise InputError(f"{items_path}: has {len(items)} items, expected {expected}; {_MADE_ANEW}")
+        raise InputError(f"{items_path}: has {len(items)} items, expected {expected}; {_AGAIN}")
     return TaskResult(about, items)
 
 
@@ -161,23 +156,14 @@ def check_models(results: Mapping[Path, TaskResult]) -> None:
             )
 
 
-def _read_json(path: Path, advice: str = "make it again") -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON, perhaps cut off ({error}); {advice}") from error
-
-
 @contextmanager
 def new_result(path: Path) -> Iterator[Callable[[dict[str, Any], Sequence[ItemResult]], None]]:
-    """Hold the result `path` alone while a task runs, and yield what writes it; a failure leaves nothing behind."""
+    """Hold the result `path` alone while a task runs, and yield what writes it; a failure leaves no file."""
     with new_file(path) as about_path, new_file(path.with_suffix(".jsonl")) as items_path:
 
         def write(about: dict[str, Any], items: Sequence[ItemResult]) -> None:
-            lines = "".join(json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in items)
-            items_path.write_text(lines, encoding="utf-8")
-            text = json.dumps(about, ensure_ascii=False, indent=2, default=_name)
-            about_path.write_text(text + "\n", encoding="utf-8")
+            items_path.write_text(to_json_lines(map(asdict, items)), encoding="utf-8")
+            about_path.write_text(to_json(about, default=_name), encoding="utf-8")
 
         yield write
 

@@ -1,7 +1,7 @@
 """Evaluate one model on tasks of the harness and keep every log-likelihood.
 
-What has no result yet is scored, one file pair a task (see `results`). Under `accelerate launch` the items of a task
-are dealt to the processes; the first one writes.
+What has no result yet is scored, one file pair a task (see `results`). Under `accelerate launch` the processes share
+the items of a task; the first one writes.
 """
 
 import math
@@ -19,7 +19,6 @@ import numpy as np
 from leia.base.errors import InputError
 from leia.base.outputs import held
 from leia.base.step import versions
-from leia.data.tokenizers import check_model_name
 from leia.evaluation.jobs import Job
 from leia.evaluation.results import (
     ItemResult,
@@ -39,19 +38,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """`scoring` is paper or harness, `dtype` a name of torch, `batch_size` a number or auto.
-
-    Raises `InputError` where there is no model of the name.
-    """
+    """`scoring` is paper or harness, `dtype` a name of torch, `batch_size` a number or auto."""
 
     name_or_path: str
     scoring: str = "paper"
     dtype: str = "float32"
     batch_size: str = "auto"
     trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        check_model_name(self.name_or_path)
 
 
 def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_run: bool = False) -> list[TaskResult]:
@@ -76,9 +69,7 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
         identity = {"model": identify_model(options.name_or_path), "scoring": options.scoring, "dtype": options.dtype}
         check_folder(results_dir, identity)
         todo = [index for index, job in enumerate(jobs) if not _is_finished(paths[index], job)]
-        for index in todo if results_dir.is_dir() else ():
-            with held(paths[index]):  # a second run is told now that there is a first, not when the model is loaded
-                pass
+        _check_not_held([paths[index] for index in todo if results_dir.is_dir()])
         click.echo(f"tasks to evaluate: {len(todo)} of {len(jobs)}")
     if dry_run:
         for index in todo:
@@ -110,6 +101,13 @@ def _is_finished(path: Path, job: Job) -> bool:
     return True
 
 
+def _check_not_held(paths: Sequence[Path]) -> None:
+    """Raise `InputError` for a result that another run is writing: now, and not when the model is loaded."""
+    for path in paths:
+        with held(path):
+            pass
+
+
 def load_model(options: ModelOptions) -> "HFLM":
     """The harness model of the `scoring` asked for, on the GPU where there is one."""
     import torch
@@ -137,10 +135,12 @@ def _score_and_write(lm: "HFLM", job: Job, path: Path, identity: dict[str, Any])
     with new_result(path) as write:
         harness, items = _score(lm, job)
         if any(math.isnan(value) for item in items for value in item.log_likelihoods):
-            raise InputError(f"{job.name}: log-likelihoods are no numbers; try --dtype float32, or the model is broken")
+            raise InputError(
+                f"{job.name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken"
+            )
         accuracy = sum(item.correct for item in items) / len(items)
         if abs(accuracy - harness["results"][job.name].get("acc,none", accuracy)) > 1e-9:
-            raise InputError(f"{job.name}: has a rule of its own for what is right; lm_eval itself evaluates it")
+            raise InputError(f"{job.name}: has its own rule for what is right; lm_eval itself evaluates it")
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
@@ -175,7 +175,7 @@ def _item(sample: dict[str, Any], task: "Task") -> ItemResult:
     gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)  # an index, or a choice's text
     if gold not in choices and gold not in range(len(choices)):
         raise InputError(
-            f"{task.config.task}: the right answer {gold!r} of item {sample['doc_id']} is none of its choices"
+            f"{task.config.task}: the right answer {gold!r} of item {sample['doc_id']} is not one of its choices"
         )
     return ItemResult(
         id=str(doc.get("id", sample["doc_id"])),

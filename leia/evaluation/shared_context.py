@@ -1,9 +1,9 @@
 """Log-likelihoods of several continuations of one context, the context computed once.
 
 An item is laid out as one row: the tokens that all its sequences begin with (the prefix), then what is left of each
-sequence (its branches), one after the other. Position ids go on from the prefix in every branch, and the attention
-mask lets a branch see the prefix and itself only, so each branch gets the logits that it would get alone. Rows are
-padded on the left, so that the last columns, whose logits are needed, line up.
+sequence (its branches), one after the other. In every branch the position ids continue from the prefix, and the
+attention mask lets a branch see the prefix and itself only, so each branch gets the logits that it would get alone.
+Rows are padded on the left, so that the last columns, whose logits are needed, line up.
 """
 
 from collections.abc import Sequence

@@ -1,17 +1,18 @@
 """Several corpora side by side: the table of sizes in Markdown and LaTeX, the way from links to names, a figure."""
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leia.base.errors import DropReason, InputError
-from leia.base.text import latex, markdown
-from leia.reports.figures import COLOURS, save_figure
+from leia.base.text import latex, latex_table, markdown, markdown_table, read_json
+from leia.reports.figures import COLOURS, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("articles", "tokens", "entities", "tokens / article", "entities / article", "names / 1,000 tokens")
 REPORT_FILES = ("corpus.md", "corpus.tex", "corpus.svg", "corpus.pdf")
@@ -69,22 +70,17 @@ def read_corpus(dataset_stats_file: str, link_stats_file: str) -> Corpus:
 
 
 def _read(path: str, keys: Sequence[str], made_by: str) -> dict[str, Any]:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON ({error}); {made_by} makes it") from error
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing:
+    content = read_json(Path(path), f"{made_by} makes it")
+    if missing := [key for key in keys if key not in content]:
         raise InputError(f"{path}: lacks {', '.join(missing)}; expected a file that {made_by} makes")
     return content
 
 
 def reasons_of(corpora: Sequence[Corpus]) -> list[str]:
     """All reasons why links gave no name, the most frequent first."""
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for corpus in corpora:
-        for reason, count in corpus.drops.items():
-            totals[reason] = totals.get(reason, 0) + count
+        totals.update(corpus.drops)
     return sorted(totals, key=lambda reason: (-totals[reason], reason))
 
 
@@ -104,44 +100,29 @@ def to_markdown(corpora: Sequence[Corpus]) -> str:
         for corpus in corpora
     ]
     languages = [markdown(corpus.language) for corpus in corpora]
-    return "\n".join(
-        [
-            *("# Corpora", "", *_markdown_table(["language", *COLUMNS], sizes), ""),
-            *("## From links to names", "", *_markdown_table(["", *languages], ways), ""),
-            *("## Most frequent names", "", *_markdown_table(["language", "names"], names, numbers=False), ""),
-            *("![The same as a figure](corpus.svg)", ""),
-        ]
-    )
+    parts = [
+        "# Corpora",
+        markdown_table(["language", *COLUMNS], sizes, numbers=True),
+        "## From links to names",
+        markdown_table(["", *languages], ways, numbers=True),
+        "## Most frequent names",
+        markdown_table(["language", "names"], names),
+        "![The same as a figure](corpus.svg)",
+    ]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
 def _share(count: int, total: int) -> str:
     return f"{count:,} ({100 * count / total if total else 0:.1f}%)"
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = True) -> list[str]:
-    rule = ["---", *("---:" if numbers else "---" for _ in head[1:])]
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
-
-
 def to_latex(corpora: Sequence[Corpus]) -> str:
     """The table of sizes; needs the package booktabs."""
-    rows = [" & ".join([latex(corpus.language), *corpus.cells()]) + r" \\" for corpus in corpora]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{l{'r' * len(COLUMNS)}}}",
-            r"\toprule",
-            " & ".join(["language", *COLUMNS]) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    return latex_table(["language", *COLUMNS], [[latex(corpus.language), *corpus.cells()] for corpus in corpora]) + "\n"
 
 
-def draw(corpora: Sequence[Corpus], path: Path) -> None:
-    """Draw what became of the links, the density of names and the lengths of articles to an SVG or PDF file."""
+def draw_corpora(corpora: Sequence[Corpus]) -> "Figure":
+    """What became of the links, the density of names and the lengths of articles."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 2.6 + 0.35 * len(corpora)), layout="constrained")
@@ -156,8 +137,8 @@ def draw(corpora: Sequence[Corpus], path: Path) -> None:
     for panel in (funnel, density):
         panel.invert_yaxis()
     for panel in (funnel, density, lengths):
-        panel.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path, path.suffix.removeprefix("."))
+        tidy(panel)
+    return figure
 
 
 def _draw_funnel(panel: "Axes", corpora: Sequence[Corpus]) -> None:

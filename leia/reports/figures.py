@@ -1,35 +1,49 @@
 """Figures: the gains of a filled table over its baseline, and the losses, learning rate and speed of training runs.
 
-The log of a run is `trainer_state.json`: of a finished run the one in its folder, of a run still going on that of its
-newest checkpoint. A continued run has one log of all its steps.
+The log of a run is `trainer_state.json`: of a finished run the one in its folder, of a run that has not ended that of
+its newest checkpoint. A continued run has one log of all its steps.
 """
 
 import math
-from pathlib import Path
-from textwrap import wrap
-from typing import TYPE_CHECKING, NamedTuple
-
-from leia.tables.rendering import Cells, fewer_items
-from leia.tables.table import Part, Row, Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leia.base.errors import InputError
-from leia.training.checkpoints import newest_checkpoint, read_saved
+from leia.base.outputs import new_file
+from leia.base.text import read_json
+from leia.tables.rendering import Cells, fewer_items
+from leia.tables.table import Part, Row, Table
+from leia.training.checkpoints import newest_checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#444444")
+"""Told apart by colour-blind readers too (after Okabe and Ito, without their yellow, which white paper swallows)."""
+
+IMAGE_FORMATS = ("svg", "png", "pdf")
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write `figure` to `path`, whose suffix is one of the `IMAGE_FORMATS`; the same bytes for the same figure."""
+    from matplotlib import rc_context
+
+    image_format = path.suffix.removeprefix(".")
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    with rc_context({"svg.hashsalt": "leia"}), new_file(path) as partial:
+        figure.savefig(partial, format=image_format, metadata=undated[image_format], dpi=160)
+
+
+def tidy(panel: "Axes", **grid: Any) -> None:
+    """Take away the frame above and on the right; draw a thin `grid` below the data where one is described."""
+    if grid:
+        panel.grid(linewidth=0.6, **grid)
+        panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 class Point(NamedTuple):
@@ -41,8 +55,18 @@ class Point(NamedTuple):
     high: float
 
 
-def draw_gains(table: Table, cells: Cells, path: Path, image_format: str, note: str = "") -> None:
-    """Draw the rows below the baseline to `path`, in the `image_format` png or svg.
+@dataclass(frozen=True)
+class _Series:
+    """The points of one row in one colour; those of the authors are `hollow`."""
+
+    label: str
+    colour: str
+    hollow: bool
+    points: list[Point]
+
+
+def draw_gains(table: Table, cells: Cells, note: str = "") -> "Figure":
+    """The gains of the rows below the baseline, a panel for each part of the table.
 
     Measured gains have the interval of the paired bootstrap over items. The authors' have that of the difference of
     two means over seeds, taken as independent.
@@ -56,7 +80,7 @@ def draw_gains(table: Table, cells: Cells, path: Path, image_format: str, note: 
     figure = Figure(figsize=(max(6.4, width), 1.6 + 2.4 * len(table.parts) + 0.2 * len(rows)), layout="constrained")
     panels = figure.subplots(len(table.parts), 1, squeeze=False)[:, 0]
     for panel, part in zip(panels, table.parts, strict=True):
-        _draw_part(panel, part, rows, baseline, cells)
+        _draw_part(panel, part, _series(part, rows, baseline, cells))
     handles = {
         label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
@@ -66,39 +90,17 @@ def draw_gains(table: Table, cells: Cells, path: Path, image_format: str, note: 
         figure.legend(handles.values(), handles.keys(), title=remark, title_fontsize=8, **place)
     title = f"{table.title}\nGain over: {baseline.label} (bars: 95% intervals)"
     figure.suptitle(f"{note}\n{title}" if note else title, fontsize=10)
-    save_figure(figure, path, image_format)
+    return figure
 
 
-def _draw_part(panel: "Axes", part: Part, rows: list[Row], baseline: Row, cells: Cells) -> None:
-    names = part.column_names
+def _series(part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> list[_Series]:
+    """Of each row what was measured and the authors' numbers, where there are any."""
     series = []
     for index, row in enumerate(rows):
-        color = COLOURS[index % len(COLOURS)]
-        series.append((f"{row.label}, measured", color, None, _measured(part, row, cells)))
-        series.append((f"{row.label}, authors", color, "white", _authors(part, row, baseline, cells)))
-    series = [entry for entry in series if entry[-1]]
-    for place, (label, color, fill_color, points) in enumerate(series):
-        offset = 0.8 * ((place + 0.5) / len(series) - 0.5)
-        panel.errorbar(
-            [names.index(point.column) + offset for point in points],
-            [point.gain for point in points],
-            [[point.gain - point.low for point in points], [point.high - point.gain for point in points]],
-            fmt="D" if fill_color else "o",
-            color=color,
-            markerfacecolor=fill_color,
-            markersize=5,
-            capsize=2,
-            linewidth=1.2,
-            label=label,
-        )
-    panel.axhline(0, color="0.4", linewidth=0.9)
-    panel.set_xticks(range(len(names)), names)
-    panel.set_xlim(-0.6, len(names) - 0.4)
-    panel.grid(axis="y", color="0.9", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.set_title(part.title, fontsize=10, loc="left")
-    panel.set_ylabel("gain in accuracy", fontsize=9)
+        colour = COLOURS[index % len(COLOURS)]
+        series.append(_Series(f"{row.label}, measured", colour, False, _measured(part, row, cells)))
+        series.append(_Series(f"{row.label}, authors", colour, True, _authors(part, row, baseline, cells)))
+    return [one for one in series if one.points]
 
 
 def _measured(part: Part, row: Row, cells: Cells) -> list[Point]:
@@ -116,19 +118,30 @@ def _authors(part: Part, row: Row, baseline: Row, cells: Cells) -> list[Point]:
     return points
 
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#444444")
-"""Told apart by colour-blind readers too (after Okabe and Ito, without their yellow, which white paper swallows)."""
-
-IMAGE_FORMATS = ("svg", "png", "pdf")
-
-
-def save_figure(figure: "Figure", path: Path, image_format: str) -> None:
-    """Write `figure` to `path` in one of the `IMAGE_FORMATS`, the same bytes for the same figure."""
-    from matplotlib import rc_context
-
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    with rc_context({"svg.hashsalt": "leia"}):
-        figure.savefig(path, format=image_format, metadata=undated[image_format], dpi=160)
+def _draw_part(panel: "Axes", part: Part, series: Sequence[_Series]) -> None:
+    names = part.column_names
+    for place, one in enumerate(series):
+        offset = 0.8 * ((place + 0.5) / len(series) - 0.5)
+        below = [point.gain - point.low for point in one.points]
+        above = [point.high - point.gain for point in one.points]
+        panel.errorbar(
+            [names.index(point.column) + offset for point in one.points],
+            [point.gain for point in one.points],
+            [below, above],
+            fmt="D" if one.hollow else "o",
+            color=one.colour,
+            markerfacecolor="white" if one.hollow else None,
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=one.label,
+        )
+    panel.axhline(0, color="0.4", linewidth=0.9)
+    panel.set_xticks(range(len(names)), names)
+    panel.set_xlim(-0.6, len(names) - 0.4)
+    tidy(panel, axis="y", color="0.9")
+    panel.set_title(part.title, fontsize=10, loc="left")
+    panel.set_ylabel("gain in accuracy", fontsize=9)
 
 
 LOSSES = {"loss": "loss", "loss_text": "loss on text", "loss_names": "loss on inserted names"}
@@ -175,18 +188,18 @@ def read_log(run_dir: Path) -> RunLog:
             "train.sh that has saved a checkpoint (save_steps)"
         )
     path = folders[0] / "trainer_state.json"
-    state: Any = read_saved(path)
+    state = read_json(path, "expected the log of a run of train.sh")
     try:
         entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
         log = RunLog(run_dir.resolve().name, entries, state["max_steps"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no log of train.py ({error!r})") from error
+        raise InputError(f"{path}: expected the log of a run of train.sh, found another file ({error!r})") from error
     if not log.entries:
         raise InputError(f"{path}: no step was logged; logging_steps must be at most the {log.steps} steps of the run")
     return log
 
 
-def draw(runs: Sequence[RunLog]) -> "Figure":
+def draw_runs(runs: Sequence[RunLog]) -> "Figure":
     """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes."""
     from matplotlib.figure import Figure
 
@@ -225,6 +238,4 @@ def _draw_panel(panel: "Axes", key: str, runs: Sequence[RunLog]) -> None:
     panel.set_xlim(0, max(run.entries[-1]["step"] for run in runs) * 1.02)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.tick_params(labelsize=8)
-    panel.grid(color="0.92", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
+    tidy(panel, color="0.92")

@@ -1,4 +1,4 @@
-"""What became of each link of an article in the build: its entity in the training dataset, or why it gave none."""
+"""What the build made of each link of an article: an entity of the training dataset, or none, and why."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLink:
-    """A link from the tokens `start` to `end` (end exclusive) to the page `title`. With `reason` None it is an entity
-    and covers these tokens exactly; else they are those that hold a part of it."""
+    """A link to the page `title` on the tokens from `start` to `end` (end exclusive).
+
+    With `reason` None it is an entity, which covers exactly these tokens; otherwise each of them holds a part of it.
+    """
 
     start: int
     end: int
     title: str
     qid: str | None
     name: str | None
-    reason: str | None
+    reason: DropReason | None
 
 
 class LinkExplainer:
-    """Explains the articles of a training dataset from the preprocessed one that it was made from, row by row."""
+    """Explains the links of a training dataset, article by article, from the preprocessed dataset that it was made
+    from."""
 
     def __init__(
         self, preprocessed: "Dataset", aligner: Aligner, titles: PivotTitles, max_length: int | None, folder: str
@@ -91,14 +94,10 @@ class LinkExplainer:
         return links
 
     def _explain(self, anchor: dict[str, Any], start: int, stop: int, end: int, offsets: np.ndarray) -> ExplainedLink:
+        """The link of `anchor` from the tokens `start` to `stop`; the article's tokens end at `end`."""
         name, reason = self._titles.name_of(anchor["wikidata_id"])
         if reason is None:
-            if start == NO_TOKEN:
-                reason = DropReason.START_NOT_ON_BOUNDARY
-            elif stop == NO_TOKEN:
-                reason = DropReason.END_NOT_ON_BOUNDARY
-            elif stop > end:
-                reason = DropReason.BEYOND_MAX_LENGTH
+            reason = _misplaced(start, stop, end)
         if reason is not None:
             touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
             start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)
@@ -111,9 +110,18 @@ class LinkExplainer:
 
     def _mismatch(self, row: int) -> InputError:
         return InputError(
-            f"{self._folder}: its article {row} is not what the training dataset was made from; give the folder and "
-            "the id file that build_wikipedia_dataset.py was given"
+            f"{self._folder}: its article {row} is not what the training dataset was made from; name the folder and "
+            "the id file that build_wikipedia_dataset.py read"
         )
+
+
+def _misplaced(start: int, stop: int, end: int) -> DropReason | None:
+    """Why an anchor of these tokens is not an entity of an article that ends at the token `end`."""
+    if start == NO_TOKEN:
+        return DropReason.START_NOT_ON_BOUNDARY
+    if stop == NO_TOKEN:
+        return DropReason.END_NOT_ON_BOUNDARY
+    return DropReason.BEYOND_MAX_LENGTH if stop > end else None
 
 
 def _entities_of(article: EncodedArticle) -> list[tuple[int, int, list[int]]]:

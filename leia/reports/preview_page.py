@@ -1,4 +1,4 @@
-"""The preview page: the training stream in one HTML file, which draws its blocks anew for any strategy and probability.
+"""The preview page: the training stream in one HTML file, its blocks under any strategy and probability.
 
 The page (preview_page.html) holds the articles token by token and the numbers that training draws for their entities,
 so that it can do what `insert_entity_names` and `LeiaConstantLengthDataset` do.
@@ -8,13 +8,14 @@ import json
 import random
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticle
-from leia.base.outputs import new_file
+from leia.base.outputs import write_file
 from leia.base.text import visible
 from leia.data.collator import LeiaDataCollator
 from leia.data.insertion import draw_numbers
@@ -27,12 +28,18 @@ _PLACE_OF_DATA = "PREVIEW_DATA"
 
 
 def write_page(path: str, data: dict[str, Any]) -> None:
-    """Write the page for `data` of `page_data`, whole or not at all."""
+    """Write the page for `data` of `page_data`, complete or not at all."""
     # In a script element nothing but "<" can end the element; inside of a JSON string \u003c is the same.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     before, after = TEMPLATE.read_text(encoding="utf-8").split(_PLACE_OF_DATA)
-    with new_file(path) as partial:
-        partial.write_text(before + text + after, encoding="utf-8")
+    write_file(path, before + text + after)
+
+
+class _Reading(NamedTuple):
+    """An article that the stream reads: its row, and the number that training draws for each of its entities."""
+
+    row: int
+    draws: list[float]
 
 
 def page_data(
@@ -50,15 +57,14 @@ def page_data(
     link than the name that it gives.
     """
     texts = TokenTexts(tokenizer)
-    rows: dict[int, int] = {}
-    articles, order = [], []
-    for row, draws in _articles_read(stream, num_blocks * stream.max_length):
-        if row not in rows:
-            rows[row] = len(articles)
-            article = stream.articles[row]
-            links = None if explainer is None else explainer.explain(row, article)
-            articles.append(_article(article, visible(titles[row]), links, texts))
-        order.append([rows[row], draws])
+    readings = list(_readings(stream, num_blocks * stream.max_length))
+    rows = list(dict.fromkeys(reading.row for reading in readings))
+    articles = []
+    for row in rows:
+        article = stream.articles[row]
+        links = None if explainer is None else explainer.explain(row, article)
+        articles.append(_article(article, visible(titles[row]), links, texts))
+    places = {row: place for place, row in enumerate(rows)}
     insertion = stream.insertion
     tag_ids = [insertion["start_token_id"], insertion["end_token_id"]]
     return {
@@ -77,23 +83,20 @@ def page_data(
         "without_loss": [LeiaDataCollator(tokenizer).padding_token_id],
         "explained": explainer is not None,
         "articles": articles,
-        "stream": order,
+        "stream": [[places[reading.row], reading.draws] for reading in readings],
     }
 
 
-def _articles_read(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[tuple[int, list[float]]]:
-    """`(row, draws of its entities)` of the articles in the order of the stream, until they make up `tokens` tokens
-    under whatever strategy and probability."""
+def _readings(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[_Reading]:
+    """The articles in the order of the stream, until they fill `tokens` tokens under any strategy and probability."""
     rng = random.Random(stream.seed)
-    epoch = 0
-    while True:
+    for epoch in count():
         for row in stream.order_of_epoch(epoch):
             article = stream.articles[row]
-            yield int(row), draw_numbers(len(article.names), rng)
+            yield _Reading(int(row), draw_numbers(len(article.names), rng))
             tokens -= _least_length(article)
             if tokens <= 0:
                 return
-        epoch += 1
 
 
 def _least_length(article: EncodedArticle) -> int:
@@ -105,31 +108,36 @@ def _least_length(article: EncodedArticle) -> int:
 def _article(
     article: EncodedArticle, title: str, links: list[ExplainedLink] | None, texts: TokenTexts
 ) -> dict[str, Any]:
-    names = [{"ids": ids.tolist(), "pieces": texts.split(ids.tolist())} for ids in article.names]
-    if links is None:
-        spans = zip(article.start_positions, article.end_positions, names, strict=True)
-        shown = [
-            {"start": start, "end": end, "entity": k, "name": "".join(name["pieces"]).strip()}
-            for k, (start, end, name) in enumerate(spans)
-        ]
-    else:
-        shown = []
-        entity = 0
-        for link in links:
-            shown.append(
-                {
-                    "start": link.start,
-                    "end": link.end,
-                    "entity": entity if link.reason is None else None,
-                    "title": visible(link.title),
-                    "qid": link.qid,
-                    "name": None if link.name is None else visible(link.name),
-                    "reason": link.reason,
-                }
-            )
-            entity += link.reason is None
     ids = article.input_ids.tolist()
+    names = [{"ids": name.tolist(), "pieces": texts.split(name.tolist())} for name in article.names]
+    shown = _entities(article, names) if links is None else _links(links)
     return {"title": title, "ids": ids, "pieces": texts.split(ids), "names": names, "links": shown}
+
+
+def _entities(article: EncodedArticle, names: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a dataset alone says of its links: those that are entities, by their number in the article."""
+    spans = zip(article.start_positions, article.end_positions, names, strict=True)
+    return [
+        {"start": start, "end": end, "entity": number, "name": "".join(name["pieces"]).strip()}
+        for number, (start, end, name) in enumerate(spans)
+    ]
+
+
+def _links(links: Sequence[ExplainedLink]) -> list[dict[str, Any]]:
+    """All links; those that are entities have the number of theirs in the article."""
+    numbers = count()
+    return [
+        {
+            "start": link.start,
+            "end": link.end,
+            "entity": next(numbers) if link.reason is None else None,
+            "title": visible(link.title),
+            "qid": link.qid,
+            "name": None if link.name is None else visible(link.name),
+            "reason": link.reason,
+        }
+        for link in links
+    ]
 
 
 def _direction(pieces: Iterable[str]) -> str:

@@ -1,32 +1,35 @@
 """What a table still needs: the missing trainings and evaluations as commands of `train.sh` and `evaluate.sh`.
 
-A run's model lies in MODELS_DIR/<run>, its results in RESULTS_DIR/<run>. What is there is asked for anew each time, so
-a plan goes on where it was stopped.
+A run's model lies in MODELS_DIR/<run>, its results in RESULTS_DIR/<run>. What is there is looked up each time, so the
+same plan continues where it was stopped.
 """
 
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from leia.base.errors import InputError
 from leia.evaluation.results import read_result, result_path
-from leia.tables.table import Row, Table
+from leia.tables.table import Column, Row, Table, Training
 
-ROOT = Path(__file__).resolve().parents[2]
 FORWARD_SPEEDUP = 3
 """Evaluation is a forward pass; the backward pass of training costs two more."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where models, results and the training dataset of a {language} for a {model} (its name without the owner) lie."""
+    """Where models, results and the training dataset of a {language} for a {model} (its name without the owner) lie.
+
+    `root` holds `train.sh` and `evaluate.sh`; a table names its training files from there.
+    """
 
     models: Path
     results: Path
     dataset: str
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,11 @@ class Step:
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.variables.items()]
         return " ".join([*variables, f"./{self.script}", *map(shlex.quote, self.arguments)])
 
-    def run(self) -> None:
-        """Run it and wait. Raises `InputError` when it fails."""
-        process = subprocess.Popen([str(ROOT / self.script), *self.arguments], env=os.environ | self.variables)
+    def run(self, root: Path) -> None:
+        """Run the script of the folder `root` and wait. Raises `InputError` when it fails."""
+        # A variable that was exported for another training must not change what the table says.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTITY_NAME_INSERTION_")}
+        process = subprocess.Popen([str(root / self.script), *self.arguments], env=inherited | self.variables)
         try:
             code = process.wait()
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM: a training saves a checkpoint before it ends
@@ -60,8 +65,18 @@ class Step:
         if code != 0:
             raise InputError(
                 f"{self.script} ended with exit code {code} for {self.run_name}; "
-                "mend that and run the same command again, what is finished stays"
+                "fix that and run the same command again, what is finished stays"
             )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One model of a row: what it is trained on, and how many tokens it reads for each column that it is for."""
+
+    name: str
+    language: str
+    seed: int
+    tokens: dict[Column, int] = field(default_factory=dict)
 
 
 def missing_steps(table: Table, folders: Folders) -> list[Step]:
@@ -79,68 +94,63 @@ def check_datasets(steps: Sequence[Step]) -> None:
     wanted = {step.variables["WIKIPEDIA_DATASET_DIR"] for step in steps if step.script == "train.sh"}
     missing = sorted(folder for folder in wanted if not (Path(folder) / "state.json").is_file())
     if missing:
-        more = f", and so are {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"{missing[0]}: is no training dataset{more}; scripts/build_corpus.sh makes one a language")
-
-
-def _row_steps(table: Table, row: Row, folders: Folders) -> Iterator[Step]:
-    wanted: dict[str, list[tuple[str, int, int]]] = {}
-    seeds: dict[str, int] = {}
-    languages: dict[str, str] = {}
-    for part in table.parts:
-        for column in part.columns:
-            if column.task is None:
-                continue
-            for run, seed in row.runs(column, table.seeds).items():
-                seeds[run], languages[run] = seed, column.language
-                wanted.setdefault(run, []).append((column.task, column.num_fewshot, part.tokens_per_column))
-    base = table.base_model.rpartition("/")[2]
-    for run, tasks in wanted.items():
-        missing = [entry for entry in tasks if not _is_finished(result_path(folders.results / run, *entry[:2]))]
-        if not missing:
-            continue
-        model = str((folders.models / run).resolve()) if row.train else table.base_model
-        if row.train and not (folders.models / run / "config.json").is_file():
-            yield _training(
-                table,
-                row,
-                run,
-                seeds[run],
-                folders.dataset.replace("{language}", languages[run]).replace("{model}", base),
-                folders.models / run,
-            )
-        yield Step(
-            run,
-            "evaluate.sh",
-            {
-                "MODEL_NAME_OR_PATH": model,
-                "TASKS": ",".join(task for task, _, _ in missing),
-                "NUM_FEWSHOT_SAMPLES": ",".join(str(shots) for _, shots, _ in missing),
-                "RESULTS_DIR": str((folders.results / run).resolve()),
-            },
-            [],
-            sum(tokens for *_, tokens in missing),
+        more = f" (nor in {len(missing) - 1} more folders)" if len(missing) > 1 else ""
+        raise InputError(
+            f"{missing[0]}: expected a training dataset, found no state.json in it{more}; "
+            "scripts/build_corpus.sh makes one a language"
         )
 
 
-def _training(table: Table, row: Row, run: str, seed: int, dataset: str, output: Path) -> Step:
-    train = row.train or {}
+def _row_steps(table: Table, row: Row, folders: Folders) -> Iterator[Step]:
+    for run in _runs(table, row):
+        results = folders.results / run.name
+        missing = {column: tokens for column, tokens in run.tokens.items() if not _is_finished(results, column)}
+        model = folders.models / run.name
+        if missing and row.training and not (model / "config.json").is_file():
+            yield _train(table, row.training, run, folders)
+        if missing:
+            yield _evaluate(run, str(model.resolve()) if row.training else table.base_model, missing, results)
+
+
+def _runs(table: Table, row: Row) -> list[_Run]:
+    runs: dict[str, _Run] = {}
+    for part in table.parts:
+        for column in part.columns:
+            if column.task is not None:
+                for name, seed in row.runs(column, table.seeds).items():
+                    run = runs.setdefault(name, _Run(name, column.language, seed))
+                    run.tokens[column] = part.tokens_per_column
+    return list(runs.values())
+
+
+def _train(table: Table, training: Training, run: _Run, folders: Folders) -> Step:
+    base = table.base_model.rpartition("/")[2]
+    dataset = folders.dataset.replace("{language}", run.language).replace("{model}", base)
     variables = {
-        "RUN_NAME": run,
-        "OUTPUT_DIR": str(output.resolve()),
+        "RUN_NAME": run.name,
+        "OUTPUT_DIR": str((folders.models / run.name).resolve()),
         "MODEL_NAME_OR_PATH": table.base_model,
         "WIKIPEDIA_DATASET_DIR": str(Path(dataset).resolve()),
-        "TRAIN_CONFIG": str(ROOT / table.train_config),
-        "ENTITY_NAME_INSERTION_STRATEGY": str(train["strategy"]),
-        "ENTITY_NAME_INSERTION_PROB": str(train["prob"]),
+        "TRAIN_CONFIG": str(folders.root / training.config),
+        **training.variables,
         "RESUME": "1",  # from the newest checkpoint that is there when the training begins, if one is
     }
-    return Step(run, "train.sh", variables, ["--seed", str(seed), *train.get("arguments", [])], table.train_tokens)
+    return Step(run.name, "train.sh", variables, ["--seed", str(run.seed), *training.arguments], table.train_tokens)
 
 
-def _is_finished(path: Path) -> bool:
+def _evaluate(run: _Run, model: str, missing: Mapping[Column, int], results: Path) -> Step:
+    variables = {
+        "MODEL_NAME_OR_PATH": model,
+        "TASKS": ",".join(str(column.task) for column in missing),
+        "NUM_FEWSHOT_SAMPLES": ",".join(str(column.num_fewshot) for column in missing),
+        "RESULTS_DIR": str(results.resolve()),
+    }
+    return Step(run.name, "evaluate.sh", variables, [], sum(missing.values()))
+
+
+def _is_finished(results: Path, column: Column) -> bool:
     try:
-        read_result(path)
+        read_result(result_path(results, str(column.task), column.num_fewshot))
     except (InputError, FileNotFoundError):
-        return False  # evaluate.sh says what is wrong with it, and makes it anew
+        return False  # evaluate.sh says what is wrong with it, and makes it again
     return True

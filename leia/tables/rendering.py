@@ -1,11 +1,15 @@
-"""A filled table as Markdown, LaTeX and CSV."""
+"""A filled table as Markdown, LaTeX and CSV; the results of one model as plain text."""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from leia.base.text import latex, markdown, one_line
-from leia.tables.intervals import Estimate, counts_as_gain
+import numpy as np
+
+from leia.base.text import latex, latex_table, markdown, markdown_table, one_line
+from leia.evaluation.results import TaskResult
+from leia.tables.intervals import Estimate, Gain, counts_as_gain
 from leia.tables.table import PAPER_ITEMS, Cell, Part, Table
 
 Cells = Mapping[tuple[str, str, str], Cell]
@@ -27,52 +31,39 @@ CSV_COLUMNS = (
 NO_RESULTS = "There are no results yet: no number below was measured here."
 
 
+@dataclass(frozen=True)
+class _Line:
+    """One line of a table as text: its label, its cells, and which of them are bold."""
+
+    label: str
+    cells: list[str]
+    bold: list[bool]
+
+    def texts(self, bold: str, escape: Callable[[str], str] = str) -> list[str]:
+        """The cells by `escape`, those that are bold put into the format `bold`."""
+        cells = zip(map(escape, self.cells), self.bold, strict=True)
+        return [bold.format(cell) if is_bold else cell for cell, is_bold in cells]
+
+
 def to_markdown(table: Table, cells: Cells, note: str = "") -> str:
     """The table with its caption, source and doubts."""
-    lines = [f"# {markdown(table.title)}", ""]
-    for text in _texts(table, cells, note):
-        lines += [text, ""]
+    blocks = [f"# {markdown(table.title)}", *_texts(table, cells, note)]
     for part in table.parts:
-        names = list(map(markdown, part.column_names))
-        lines += [f"## {markdown(part.title)}", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-        for label, texts, bold in _lines(table, part, cells):
-            shown = [f"**{text}**" if is_bold else text for text, is_bold in zip(texts, bold, strict=True)]
-            lines.append(f"| {markdown(label)} | " + " | ".join(shown) + " |")
-        lines.append("")
-    return "\n".join(lines)
+        head = ["", *map(markdown, part.column_names)]
+        rows = [[markdown(line.label), *line.texts("**{}**")] for line in _lines(table, part, cells)]
+        blocks += [f"## {markdown(part.title)}", markdown_table(head, rows).rstrip()]
+    return "\n\n".join(blocks) + "\n"
 
 
 def to_latex(table: Table, cells: Cells, note: str = "") -> str:
     """One `table` environment a part; needs the package booktabs."""
     blocks = ["".join(f"% {one_line(text)}\n" for text in _texts(table, cells, note)).replace("**", "")]
     for part in table.parts:
-        names = part.column_names
-        rows = []
-        for label, texts, bold in _lines(table, part, cells):
-            shown = [
-                rf"\textbf{{{_tex(text)}}}" if is_bold else _tex(text)
-                for text, is_bold in zip(texts, bold, strict=True)
-            ]
-            rows.append(" & ".join([_tex(label), *shown]) + r" \\")
+        rows = [[_tex(line.label), *line.texts(r"\textbf{{{}}}", _tex)] for line in _lines(table, part, cells)]
+        tabular = latex_table(["", *map(_tex, part.column_names)], rows)
         caption = " ".join(filter(None, [note, f"{table.title}: {part.title}.", fewer_items(table, cells)]))
-        blocks.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    r"\centering\small",
-                    rf"\begin{{tabular}}{{l{'r' * len(names)}}}",
-                    r"\toprule",
-                    " & ".join(["", *map(_tex, names)]) + r" \\",
-                    r"\midrule",
-                    *rows,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    rf"\caption{{{_tex(caption)}}}",
-                    r"\end{table}",
-                    "",
-                ]
-            )
-        )
+        lines = [r"\begin{table}", r"\centering\small", tabular, rf"\caption{{{_tex(caption)}}}", r"\end{table}", ""]
+        blocks.append("\n".join(lines))
     return "\n".join(blocks)
 
 
@@ -124,39 +115,31 @@ def fewer_items(table: Table, cells: Cells) -> str:
     return f"Fewer items than in the paper, so no comparison with its numbers: {'; '.join(groups)}." if groups else ""
 
 
-def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[str], list[bool]]]:
-    """Label, texts and boldness of each line: a row's own numbers, the authors', the difference, the gain."""
+def _lines(table: Table, part: Part, cells: Cells) -> Iterator[_Line]:
+    """Of each row its own numbers, the authors', the difference, the gain."""
     for row in table.rows:
         own = [cells[part.name, row.name, column] for column in part.column_names]
+        plain = [False for _ in own]
         measured, published = any(cell.ours for cell in own), any(cell.authors for cell in own)
         if measured or not published:
             wanted = len(row.runs(part.columns[0], table.seeds))
-            yield (
-                row.label,
-                [_estimate(cell.ours) + _seeds(cell, wanted) for cell in own],
-                [bool(cell.counts) for cell in own],
-            )
+            numbers = [_estimate(cell.ours) + _seeds(cell, wanted) for cell in own]
+            yield _Line(row.label, numbers, [bool(cell.counts) for cell in own])
         if published:
             label = "· authors" if measured else f"{row.label}, authors"
-            yield (
-                label,
-                [_estimate(cell.authors) for cell in own],
-                [
-                    _published_gain(table, part, cell, column, cells)
-                    for cell, column in zip(own, part.column_names, strict=True)
-                ],
-            )
+            baselines = [cells[part.name, table.baseline, column].authors for column in part.column_names]
+            bold = [_published_gain(cell.authors, other) for cell, other in zip(own, baselines, strict=True)]
+            yield _Line(label, [_estimate(cell.authors) for cell in own], bold)
         if any(cell.difference is not None for cell in own):
             differences = ["–" if cell.difference is None else f"{cell.difference:+.3f}" for cell in own]
-            yield "· difference", differences, [False] * len(own)
+            yield _Line("· difference", differences, plain)
         if any(cell.gain for cell in own):
-            yield "· gain", [_gain(cell) for cell in own], [False] * len(own)
-            yield "· p", [_p_value(cell) for cell in own], [False] * len(own)
+            yield _Line("· gain", [_gain(cell.gain) for cell in own], plain)
+            yield _Line("· p", [_p_value(cell.gain) for cell in own], plain)
 
 
-def _published_gain(table: Table, part: Part, cell: Cell, column: str, cells: Cells) -> bool:
-    baseline = cells[part.name, table.baseline, column].authors
-    return bool(cell.authors and baseline and counts_as_gain(cell.authors, baseline))
+def _published_gain(authors: Estimate | None, baseline: Estimate | None) -> bool:
+    return bool(authors and baseline and counts_as_gain(authors, baseline))
 
 
 def _estimate(value: Estimate | None) -> str:
@@ -169,19 +152,32 @@ def _seeds(cell: Cell, wanted: int) -> str:
     return f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else ""
 
 
-def _gain(cell: Cell) -> str:
-    if cell.gain is None:
-        return "–"
-    gain = cell.gain
-    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+def _gain(gain: Gain | None) -> str:
+    return "–" if gain is None else f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
-def _p_value(cell: Cell) -> str:
-    if cell.gain is None:
+def _p_value(gain: Gain | None) -> str:
+    if gain is None:
         return "–"
-    return f"{cell.gain.p_value:.3f}" if cell.gain.p_value >= 0.001 else "<0.001"
+    return f"{gain.p_value:.3f}" if gain.p_value >= 0.001 else "<0.001"
 
 
 def _tex(text: str) -> str:
     """`latex`, and our own signs in its notation."""
     return latex(text).replace("±", r"$\pm$").replace("·", r"\quad ").replace("–", "--")
+
+
+def format_accuracies(results: Sequence[TaskResult]) -> str:
+    """A plain table of one model's results, with the mean over the languages of each benchmark."""
+    lines = [f"{'task':<16} {'shots':>5} {'items':>6} {'accuracy':>9} {'std. error':>10}"]
+    groups: dict[tuple[str, int], list[float]] = {}
+    for result in results:
+        task, shots = result.about["task"], result.about["num_fewshot"]
+        stderr = result.about["harness"]["results"][task].get("acc_stderr,none")
+        shown = f"{stderr:>10.3f}" if isinstance(stderr, float) else f"{'-':>10}"
+        lines.append(f"{task:<16} {shots:>5} {len(result.items):>6} {result.accuracy:>9.3f} {shown}")
+        groups.setdefault((task.rpartition("_")[0], shots), []).append(result.accuracy)
+    for (benchmark, shots), values in groups.items():
+        if len(values) > 1:
+            lines.append(f"{'mean ' + benchmark:<16} {shots:>5} {'':>6} {np.mean(values):>9.3f}")
+    return "\n".join(lines)

@@ -4,28 +4,20 @@ Results of a run lie in `RESULTS_DIR/<run>/`, as `evaluate.sh` writes them. A ru
 the authors' number.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from leia.base.errors import InputError
+from leia.base.text import read_yaml
 from leia.evaluation.results import TaskResult, check_models, read_result, result_path
-from leia.tables.intervals import (
-    Estimate,
-    Gain,
-    bootstrap_gains,
-    counts_as_gain,
-    estimate,
-    summarise_gains,
-)
+from leia.tables.intervals import Estimate, Gain, bootstrap_gains, counts_as_gain, estimate, summarise_gains
 
 MEAN = "mean"
 """The name of the column that holds the mean over a part's columns."""
-
 PAPER_ITEMS = {"xcodah": 300, "xcsqa": 1000}
 """Items a language of the validation splits, which the paper evaluates on."""
 
@@ -60,21 +52,32 @@ class Part:
     @property
     def column_names(self) -> list[str]:
         """Those of the columns, then that of the mean where there is one."""
-        return [column.name for column in self.columns] + [MEAN] * self.has_mean
+        names = [column.name for column in self.columns]
+        return [*names, MEAN] if self.has_mean else names
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a row's runs are trained: a file of `configs/train/`, and what variables of `train.sh` and arguments of
+    `scripts/train.py` set instead."""
+
+    config: str
+    variables: dict[str, str] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Row:
-    """`run`: a run's folder, with {language} and {seed}; `train`: strategy, prob, arguments, None where untrained."""
+    """`run`: a run's folder, with {language} and {seed}; `training` is None for the base model itself."""
 
     name: str
     label: str
     run: str
-    train: dict[str, Any] | None
+    training: Training | None
     authors: dict[str, dict[str, Estimate]]
 
     def runs(self, column: Column, seeds: Sequence[int]) -> dict[str, int]:
-        """The runs behind a cell, each with its seed; a row that is not trained has one."""
+        """The runs that a cell is made of, each with its seed; a row that is not trained has one."""
         runs: dict[str, int] = {}
         for seed in seeds:
             runs.setdefault(self.run.format(language=column.language, seed=seed), seed)
@@ -93,7 +96,6 @@ class Table:
     source: str = ""
     doubt: str = ""
     base_model: str = ""
-    train_config: str = ""
     train_tokens: int = 0
 
 
@@ -118,47 +120,62 @@ class Cell:
         return self.ours.mean - self.authors.mean if self.ours and self.authors and self.complete else None
 
 
-@dataclass
-class _RowResults:
-    accuracies: dict[str, list[float]] = field(default_factory=dict)
-    results: dict[str, list[TaskResult]] = field(default_factory=dict)
-    items: dict[str, int] = field(default_factory=dict)
-    complete: dict[str, bool] = field(default_factory=dict)
+@dataclass(frozen=True)
+class _Measured:
+    """What a row has in one column: an accuracy a seed, the results that they are of (none for a mean), on how many
+    items (0 for a mean), and whether these are not fewer than the paper's."""
+
+    accuracies: list[float]
+    results: list[TaskResult]
+    items: int
+    complete: bool
 
 
 def load_table(path: Path) -> Table:
-    """Read a table file. Raises `InputError` when it is none."""
+    """Read a table file. Raises `InputError` when it is not one."""
+    content = read_yaml(path, advice := "configs/tables/ holds examples")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        parts = [
-            Part(
-                name=part["name"],
-                title=part["title"],
-                columns=[Column(str(name), *(cell or (None, 0))) for name, cell in part["columns"].items()],
-                has_mean=part.get("mean", True),
-                tokens_per_column=part.get("tokens_per_column", 0),
-            )
-            for part in content.pop("parts")
-        ]
-        rows = [
-            Row(
-                name=row["name"],
-                label=row["label"],
-                run=row["run"],
-                train=row.get("train"),
-                authors={
-                    part: {str(column): Estimate(*cell) for column, cell in cells.items()}
-                    for part, cells in row.get("authors", {}).items()
-                },
-            )
-            for row in content.pop("rows")
-        ]
+        parts = [_part(part) for part in content.pop("parts")]
+        default_config = content.pop("train_config", "")
+        rows = [_row(row, default_config) for row in content.pop("rows")]
         table = Table(parts=parts, rows=rows, **content)
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: is no table file ({error!r}); configs/tables/ holds examples") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: expected a table file, found one that does not fit ({error!r}); {advice}") from error
     if table.baseline not in {row.name for row in rows}:
-        raise InputError(f"{path}: its baseline {table.baseline!r} is none of its rows")
+        names = ", ".join(row.name for row in rows)
+        raise InputError(f"{path}: its baseline is {table.baseline!r}; expected one of its rows: {names}")
     return table
+
+
+def _part(content: Mapping[str, Any]) -> Part:
+    return Part(
+        name=content["name"],
+        title=content["title"],
+        columns=[Column(str(name), *(cell or (None, 0))) for name, cell in content["columns"].items()],
+        has_mean=content.get("mean", True),
+        tokens_per_column=content.get("tokens_per_column", 0),
+    )
+
+
+def _row(content: Mapping[str, Any], default_config: str) -> Row:
+    return Row(
+        name=content["name"],
+        label=content["label"],
+        run=content["run"],
+        training=_training(content.get("train"), default_config),
+        authors={
+            part: {str(column): Estimate(*cell) for column, cell in cells.items()}
+            for part, cells in content.get("authors", {}).items()
+        },
+    )
+
+
+def _training(content: str | Mapping[str, Any] | None, default_config: str) -> Training | None:
+    """Of a row's `train`: a training file, or what is set over the table's `train_config`."""
+    if content is None or isinstance(content, str):
+        return Training(content) if content else None
+    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(content[name]) for name in ("strategy", "prob")}
+    return Training(default_config, variables, content.get("arguments", []))
 
 
 def fill(table: Table, results_dir: Path | None) -> dict[tuple[str, str, str], Cell]:
@@ -168,31 +185,23 @@ def fill(table: Table, results_dir: Path | None) -> dict[tuple[str, str, str], C
     seeds of a row with the same model.
     """
     cells = {}
+    place = [row.name for row in table.rows].index(table.baseline)
     for part in table.parts:
-        found = {row.name: _find(row, part, table.seeds, results_dir) for row in table.rows}
-        baseline = found[table.baseline]
-        candidate = False  # the rows above the baseline are no attempts to beat it
-        for row in table.rows:
-            gains = {}
+        found = [_measured(row, part, table.seeds, results_dir) for row in table.rows]
+        baseline = found[place]
+        for index, (row, ours) in enumerate(zip(table.rows, found, strict=True)):
+            # The rows above the baseline do not try to beat it.
+            gains = _gains(part, ours, baseline) if index > place else {}
             for column in part.column_names:
-                results = found[row.name].results.get(column, [])
-                if results and candidate and column in baseline.results:
-                    gains[column] = bootstrap_gains(results, baseline.results[column])
-                if column == MEAN and len(gains) == len(part.columns):
-                    gains[MEAN] = np.mean(list(gains.values()), axis=0)
-                cells[part.name, row.name, column] = _cell(
-                    found[row.name],
-                    column,
-                    _authors(row, part, column),
-                    baseline.accuracies.get(column),
-                    gains.get(column),
-                )
-            candidate |= row.name == table.baseline
+                authors = _authors(row, part, column)
+                cell = _cell(ours.get(column), authors, baseline.get(column), gains.get(column))
+                cells[part.name, row.name, column] = cell
     return cells
 
 
-def _find(row: Row, part: Part, seeds: Sequence[int], results_dir: Path | None) -> _RowResults:
-    found = _RowResults()
+def _measured(row: Row, part: Part, seeds: Sequence[int], results_dir: Path | None) -> dict[str, _Measured]:
+    """By the name of the column; the mean where each column has the same number of seeds."""
+    found: dict[str, _Measured] = {}
     for column in part.columns:
         if column.task is None or results_dir is None:
             continue
@@ -200,15 +209,24 @@ def _find(row: Row, part: Part, seeds: Sequence[int], results_dir: Path | None) 
         by_path = {path: read_result(path) for path in paths if path.exists()}
         check_models(by_path)
         if results := list(by_path.values()):
-            found.results[column.name] = results
-            found.accuracies[column.name] = [result.accuracy for result in results]
-            found.items[column.name] = min(len(result.items) for result in results)
-            found.complete[column.name] = found.items[column.name] >= PAPER_ITEMS.get(column.benchmark, 0)
-    found.complete[MEAN] = all(found.complete.values())
-    counts = {len(values) for values in found.accuracies.values()}
-    if len(found.accuracies) == len(part.columns) and len(counts) == 1:
-        found.accuracies[MEAN] = [float(np.mean(values)) for values in zip(*found.accuracies.values(), strict=True)]
+            items = min(len(result.items) for result in results)
+            complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
+            found[column.name] = _Measured([result.accuracy for result in results], results, items, complete)
+    columns = list(found.values())
+    if len(columns) == len(part.columns) and len({len(one.accuracies) for one in columns}) == 1:
+        by_seed = zip(*(one.accuracies for one in columns), strict=True)
+        means = [float(np.mean(accuracies)) for accuracies in by_seed]
+        found[MEAN] = _Measured(means, [], 0, all(one.complete for one in columns))
     return found
+
+
+def _gains(part: Part, ours: Mapping[str, _Measured], baseline: Mapping[str, _Measured]) -> dict[str, np.ndarray]:
+    """What `bootstrap_gains` gives for each column that both rows have; their mean where these are all columns."""
+    both = [column.name for column in part.columns if column.name in ours and column.name in baseline]
+    gains = {name: bootstrap_gains(ours[name].results, baseline[name].results) for name in both}
+    if len(gains) == len(part.columns):
+        gains[MEAN] = np.mean(list(gains.values()), axis=0)
+    return gains
 
 
 def _authors(row: Row, part: Part, column: str) -> Estimate | None:
@@ -219,33 +237,13 @@ def _authors(row: Row, part: Part, column: str) -> Estimate | None:
 
 
 def _cell(
-    found: _RowResults,
-    column: str,
-    authors: Estimate | None,
-    baseline: list[float] | None,
-    gains: np.ndarray | None,
+    measured: _Measured | None, authors: Estimate | None, baseline: _Measured | None, gains: np.ndarray | None
 ) -> Cell:
-    accuracies = found.accuracies.get(column)
-    if accuracies is None:
+    if measured is None:
         return Cell(authors=authors)
-    ours = estimate(accuracies)
-    about = {"seeds": len(accuracies), "items": found.items.get(column, 0), "complete": found.complete[column]}
+    ours, seeds = estimate(measured.accuracies), len(measured.accuracies)
+    cell = Cell(ours, authors, seeds=seeds, items=measured.items, complete=measured.complete)
     if gains is None or baseline is None:
-        return Cell(ours, authors, **about)
-    return Cell(ours, authors, summarise_gains(gains), counts_as_gain(ours, estimate(baseline)), **about)
-
-
-def format_accuracies(results: Sequence[TaskResult]) -> str:
-    """A plain table of one model's results, with the mean over the languages of each benchmark."""
-    lines = [f"{'task':<16} {'shots':>5} {'items':>6} {'accuracy':>9} {'std. error':>10}"]
-    groups: dict[tuple[str, int], list[float]] = {}
-    for result in results:
-        task, shots = result.about["task"], result.about["num_fewshot"]
-        stderr = result.about["harness"]["results"][task].get("acc_stderr,none")
-        shown = f"{stderr:>10.3f}" if isinstance(stderr, float) else f"{'-':>10}"
-        lines.append(f"{task:<16} {shots:>5} {len(result.items):>6} {result.accuracy:>9.3f} {shown}")
-        groups.setdefault((task.rpartition("_")[0], shots), []).append(result.accuracy)
-    for (benchmark, shots), values in groups.items():
-        if len(values) > 1:
-            lines.append(f"{'mean ' + benchmark:<16} {shots:>5} {'':>6} {np.mean(values):>9.3f}")
-    return "\n".join(lines)
+        return cell
+    counts = counts_as_gain(ours, estimate(baseline.accuracies))
+    return replace(cell, gain=summarise_gains(gains), counts=counts)

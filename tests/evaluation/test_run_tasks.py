@@ -68,17 +68,17 @@ def test_a_finished_task_is_not_run_again_and_a_broken_one_is(model, finished, t
     before = kept.stat().st_mtime_ns
     broken.write_bytes(broken.read_bytes()[:200])
     outcome = evaluate(model, results)
-    assert "xcsqa_ja_4shot.json: is no JSON, perhaps cut off" in outcome.output
+    assert "xcsqa_ja_4shot.json: is not valid JSON, perhaps cut off" in outcome.output
     assert outcome.exit_code == 0 and kept.stat().st_mtime_ns == before
     assert files(results) == files(finished)
 
     lines = (results / "xcsqa_ja_4shot.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     for kept, message in (
-        ("".join(lines[:7]), "has 7 items, expected 12"),
-        ("".join(lines)[:-9], "line 12 is no item"),
+        ("".join(lines[:7]), ": has 7 items, expected 12"),
+        ("".join(lines)[:-9], ":12: expected an item, found"),
     ):
         (results / "xcsqa_ja_4shot.jsonl").write_text(kept, encoding="utf-8")
-        assert f"xcsqa_ja_4shot.jsonl: {message}" in evaluate(model, results).output
+        assert f"xcsqa_ja_4shot.jsonl{message}" in evaluate(model, results).output
         assert files(results) == files(finished)
 
 
@@ -116,7 +116,7 @@ def test_results_of_another_model_scoring_or_data_are_refused_and_stay(model, fi
         ({"num_fewshot": "0,12"}, 1, "--num_fewshot_samples 12 needs 13 items, the data has 12"),
         ({"tasks": "xcodah_es,xcsqa_de"}, 1, "has no X-CSQA/de/dev.jsonl"),
         ({"model": "/no/such/folder"}, 1, "/no/such/folder: there is no such folder"),
-        ({"model": str(XCSR)}, 1, "has no config.json"),
+        ({"model": str(XCSR)}, 1, "expected a model folder, found no config.json"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(model, tmp_path, monkeypatch, change, code, message):
@@ -132,7 +132,7 @@ def test_a_model_that_gives_no_numbers_is_an_error_and_no_result(model, tmp_path
     broken.save_pretrained(tmp_path / "broken")
     AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path / "broken")
     outcome = evaluate(tmp_path / "broken", tmp_path / "results", "xcodah_es", "0")
-    assert outcome.exit_code == 1 and "xcodah_es: log-likelihoods are no numbers" in outcome.output
+    assert outcome.exit_code == 1 and "xcodah_es: log-likelihoods are not numbers" in outcome.output
     assert not (tmp_path / "results").exists()
 
 
@@ -210,9 +210,13 @@ def test_tasks_of_the_harness_keep_their_accuracy_however_they_say_what_is_right
 @pytest.mark.parametrize(
     ("name", "code", "reason"),
     [
-        ("several", 2, "several is no task of choices with one right answer (with several right answers)"),
-        ("open", 2, "open is no task of choices with one right answer (generate_until); lm_eval itself evaluates it"),
-        ("none", 1, "none: the right answer 'a and w and' of item 0 is none of its choices"),
+        (
+            "several",
+            2,
+            "several: expected a task of choices with one right answer, found one with several right answers",
+        ),
+        ("open", 2, "found one of the kind generate_until; lm_eval itself evaluates it"),
+        ("none", 1, "none: the right answer 'a and w and' of item 0 is not one of its choices"),
     ],
 )
 def test_a_task_that_has_no_one_right_choice_is_refused(model, tasks_of_others, tmp_path, name, code, reason):

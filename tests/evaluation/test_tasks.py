@@ -139,8 +139,8 @@ def with_choices(choices):
     [
         (None, "has no X-CSQA/es/dev.jsonl"),
         ([], "is empty"),
-        ([json.dumps(GOOD), '{"id": "x", "ques'], "line 2 is no X-CSR item"),
-        ([json.dumps(GOOD), json.dumps({"id": "x"})], "line 2 is no X-CSR item"),
+        ([json.dumps(GOOD), '{"id": "x", "ques'], ":2: expected an X-CSR item"),
+        ([json.dumps(GOOD), json.dumps({"id": "x"})], ":2: expected an X-CSR item"),
         ([json.dumps(GOOD | {"answerKey": "Z"})], "has the answer 'Z'"),
         ([json.dumps(GOOD), json.dumps(GOOD)], "occurs twice"),
         ([json.dumps(with_choices(CHOICES[:4]))], "has 4 choices, expected 5"),

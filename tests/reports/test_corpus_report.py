@@ -8,10 +8,11 @@ import pytest
 from datasets import load_from_disk
 
 from leia.base.errors import InputError
-from leia.base.step import read_manifest
+from leia.base.step import Counts, read_manifest
 from leia.data.encoding import distinct_qids
-from leia.data.names import EXCLUDED_NAMESPACES, LIST_PREFIX, read_pivot_titles
-from leia.reports.corpus_report import draw, read_corpus, reasons_of, to_latex, to_markdown
+from leia.data.names import NameRule, read_pivot_titles
+from leia.reports.corpus_report import draw_corpora, read_corpus, reasons_of, to_latex, to_markdown
+from leia.reports.figures import save_figure
 from leia.reports.statistics import dataset_statistics, link_statistics
 
 
@@ -23,7 +24,7 @@ def stats_files(sample_corpus, tmp_path_factory):
     for language, wiki in sample_corpus.wikis.items():
         preprocessed, dataset = load_from_disk(str(wiki.preprocessed)), load_from_disk(str(wiki.dataset))
         qids = distinct_qids(preprocessed)
-        titles, _ = read_pivot_titles(sample_corpus.pivot_ids, qids, EXCLUDED_NAMESPACES, LIST_PREFIX)
+        titles = read_pivot_titles(sample_corpus.pivot_ids, qids, NameRule(), Counts())
         statistics = dataset_statistics(dataset, read_manifest(wiki.dataset))
         if language == "es":
             statistics["top_names"] = [["Europe", 12]]
@@ -79,12 +80,14 @@ def test_names_are_escaped_in_markdown_and_languages_in_latex(stats_files, tmp_p
 def test_a_corpus_without_articles_is_drawn(stats_files, tmp_path):
     corpus = read_corpus(*map(str, stats_files["ja"]))
     empty = {"articles": 0, "names_per_1000_tokens": 0.0, "article_length": {}}
-    draw([type(corpus)("xx", empty, 0, 0, {}, [], True), corpus], tmp_path / "corpus.svg")
+    figure = draw_corpora([type(corpus)("xx", empty, 0, 0, {}, [], True), corpus])
+    save_figure(figure, tmp_path / "corpus.svg")
     assert (tmp_path / "corpus.svg").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "is no JSON"), ("[]", "lacks articles"), ('{"articles": 1}', "lacks tokens")]
+    ("content", "message"),
+    [("{", "is not valid JSON"), ("[]", "expected a JSON object"), ('{"articles": 1}', "lacks tokens")],
 )
 def test_another_file_is_refused(stats_files, tmp_path, content, message):
     (tmp_path / "x.json").write_text(content)

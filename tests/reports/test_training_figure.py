@@ -6,7 +6,7 @@ import json
 import pytest
 
 from leia.base.errors import InputError
-from leia.reports.figures import draw, read_log
+from leia.reports.figures import draw_runs, read_log
 
 
 def write_run(folder, steps, planned=None, **figures):
@@ -37,7 +37,7 @@ def test_every_panel_shows_the_log(tmp_path):
     )
     runs = [read_log(plain), read_log(names)]
     assert [run.describe() for run in runs] == ["plain: step 30 of 30", "_a$b$ c: step 11 of 30, 45,056 tokens"]
-    figure = draw(runs)
+    figure = draw_runs(runs)
     assert lines_of(figure) == {
         "loss": [[steps, [9 / step for step in steps]], [[1, 11], [1.0, 1.0]]],
         "loss on text": [[steps, [9 / step for step in steps]], [[], []]],
@@ -52,7 +52,7 @@ def test_every_panel_shows_the_log(tmp_path):
 
 def test_more_runs_than_colours_still_differ(tmp_path):
     runs = [read_log(write_run(tmp_path / str(k), [1, 2], loss=lambda s: s)) for k in range(14)]
-    panel = draw(runs).subfigs[0].axes[0]
+    panel = draw_runs(runs).subfigs[0].axes[0]
     assert len({(line.get_color(), line.get_linestyle()) for line in panel.get_lines()}) == 14
 
 
@@ -70,8 +70,8 @@ def test_the_script_writes_the_same_bytes_each_time(tmp_path, run_script, suffix
     ("content", "message"),
     [
         (None, "holds neither trainer_state.json nor a checkpoint; expected the OUTPUT_DIR of a run"),
-        ("{", "trainer_state.json: cannot be read"),
-        ("[]", "cannot be read .no JSON object"),
+        ("{", "trainer_state.json: is not valid JSON"),
+        ("[]", "expected a JSON object, found a list"),
         ('{"max_steps": 5, "log_history": [{"step": 5, "train_loss": 1}]}', "no step was logged; logging_steps"),
     ],
 )

@@ -1,6 +1,8 @@
 """What a table still needs: nothing twice, in order, with its cost; and run for real on tiny models."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,15 +14,16 @@ from conftest import run_here
 from evaluation_sample import ROOT, XCSR, make_model, write_result
 
 from leia.base.errors import InputError
-from leia.tables.plan import Folders, missing_steps
+from leia.tables.plan import Folders, Step, missing_steps
 from leia.tables.table import load_table
+from leia.training.arguments import read_config
 
 TABLES = ROOT / "configs/tables"
 
 
 @pytest.fixture
 def folders(tmp_path):
-    return Folders(tmp_path / "models", tmp_path / "results", str(tmp_path / "data sets/{language}-{model}"))
+    return Folders(tmp_path / "models", tmp_path / "results", str(tmp_path / "data sets/{language}-{model}"), ROOT)
 
 
 def test_a_table_from_scratch_trains_each_run_before_it_evaluates_it(folders):
@@ -31,7 +34,7 @@ def test_a_table_from_scratch_trains_each_run_before_it_evaluates_it(folders):
     assert first.variables["MODEL_NAME_OR_PATH"] == "meta-llama/Llama-2-7b-hf"
     assert len(first.variables["TASKS"].split(",")) == len(first.variables["NUM_FEWSHOT_SAMPLES"].split(",")) == 14
     assert (training.run_name, training.arguments) == ("ar_none_seed42", ["--seed", "42"])
-    assert training.variables["ENTITY_NAME_INSERTION_STRATEGY"] == "none"
+    assert training.variables["TRAIN_CONFIG"] == str(ROOT / "configs/train/ablation_none.yaml")
     assert training.variables["WIKIPEDIA_DATASET_DIR"] == folders.dataset.format(language="ar", model="Llama-2-7b-hf")
     assert evaluation.variables["MODEL_NAME_OR_PATH"] == training.variables["OUTPUT_DIR"]
     assert evaluation.variables["TASKS"] == "xcodah_ar,xcsqa_ar"
@@ -66,10 +69,57 @@ def test_runs_of_table_1_serve_the_ablations(folders):
     }
 
 
-def test_training_files_named_by_the_tables_are_there():
-    for path in TABLES.glob("*.yaml"):
-        table = load_table(path)
-        assert not table.train_config or (ROOT / table.train_config).is_file(), f"{path.name}: {table.train_config}"
+@pytest.mark.parametrize(
+    ("table", "base"), [("table1", "llama2_7b"), ("ablations", "llama2_7b"), ("swallow", "swallow_7b")]
+)
+def test_a_run_is_trained_with_the_strategy_and_probability_of_its_name_and_else_as_its_base(folders, table, base):
+    steps = missing_steps(load_table(TABLES / f"{table}.yaml"), folders)
+    trainings = [step for step in steps if step.script == "train.sh"]
+    assert trainings
+    for step in trainings:
+        pattern = r"(?:swallow_)?[a-z]{2}_(none|left|right|replace)(?:_p([\d.]+))?(_no_name_loss)?_seed(\d+)"
+        strategy, prob, no_loss, seed = re.fullmatch(pattern, step.run_name).groups()
+        of_the_name = {
+            "entity_name_insertion_strategy": strategy,
+            "entity_name_insertion_prob": float(prob or 0.5),
+            "disable_entity_name_token_loss": no_loss is not None,
+        }
+        assert resolved(step) == read_config(ROOT / f"configs/train/{base}.yaml") | of_the_name
+        assert step.arguments == ["--seed", seed]
+
+
+def resolved(step):
+    """The settings of a training: its file, and what train.sh's variables set instead."""
+    settings = read_config(step.variables["TRAIN_CONFIG"])
+    if "ENTITY_NAME_INSERTION_STRATEGY" in step.variables:
+        settings["entity_name_insertion_strategy"] = step.variables["ENTITY_NAME_INSERTION_STRATEGY"]
+        settings["entity_name_insertion_prob"] = float(step.variables["ENTITY_NAME_INSERTION_PROB"])
+    return settings
+
+
+def test_a_row_without_a_training_file_says_what_it_sets_over_that_of_the_table(folders, tmp_path):
+    text = (TABLES / "swallow.yaml").read_text(encoding="utf-8")
+    text = text.replace("train: configs/train/swallow_7b.yaml", "train: {strategy: left, prob: 1.0, arguments: [--x]}")
+    (tmp_path / "table.yaml").write_text(text, encoding="utf-8")
+    step = next(
+        step for step in missing_steps(load_table(tmp_path / "table.yaml"), folders) if "right" in step.run_name
+    )
+    assert (step.script, step.arguments) == ("train.sh", ["--seed", "42", "--x"])
+    assert resolved(step) == read_config(ROOT / "configs/train/swallow_7b.yaml") | {
+        "entity_name_insertion_strategy": "left",
+        "entity_name_insertion_prob": 1.0,
+    }
+
+
+def test_a_variable_of_another_training_does_not_change_a_run_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTITY_NAME_INSERTION_STRATEGY", "left")
+    monkeypatch.setenv("ACCELERATE_CONFIG", "the machine's")
+    (tmp_path / "train.sh").write_text(f"#!/bin/bash\nenv > {shlex.quote(str(tmp_path / 'seen'))}\n")
+    (tmp_path / "train.sh").chmod(0o755)
+    Step("run", "train.sh", {"TRAIN_CONFIG": "x.yaml"}, [], 1).run(tmp_path)
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert "TRAIN_CONFIG=x.yaml" in seen and "ACCELERATE_CONFIG=the machine's" in seen
+    assert not any(line.startswith("ENTITY_NAME_INSERTION_STRATEGY") for line in seen)
 
 
 def test_a_table_that_names_no_base_model_cannot_be_run(folders):
@@ -89,7 +139,7 @@ def test_a_missing_dataset_is_told_before_the_first_training(tmp_path):
     options = ["--table", TABLES / "swallow.yaml", *folders, "--dataset_dir", tmp_path / "data {language}", "--run"]
     result = run_here("run_table.py", *options)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"error: {tmp_path}/data ja: is no training dataset; ")
+    assert result.stderr.startswith(f"error: {tmp_path}/data ja: expected a training dataset, found no ")
     assert not list(tmp_path.iterdir())
 
 
@@ -127,7 +177,7 @@ def test_a_stopped_plan_waits_for_the_checkpoint_of_its_training(tmp_path):
     script.chmod(0o755)
     code = "import signal, sys; from leia.tables.plan import Step; "
     code += "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "  # as leia.base.cli.command does
-    code += f"Step('run', {str(script)!r}, {{}}, [], 1).run()"
+    code += f"from pathlib import Path; Step('run', 'train.sh', {{}}, [], 1).run(Path({str(tmp_path)!r}))"
     plan = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
     while not begun.exists():
         assert plan.poll() is None

@@ -12,7 +12,7 @@ from evaluation_sample import ROOT, write_result
 
 from leia.base.errors import InputError
 from leia.evaluation.results import read_result
-from leia.reports.figures import draw_gains
+from leia.reports.figures import draw_gains, save_figure
 from leia.tables.intervals import Estimate, bootstrap_gains, counts_as_gain, estimate, summarise_gains
 from leia.tables.rendering import to_csv, to_latex, to_markdown
 from leia.tables.table import MEAN, fill, load_table
@@ -239,8 +239,8 @@ def test_the_figure_is_drawn_and_is_the_same_each_time(made_up, tmp_path):
     table = load_table(TABLES / "table1.yaml")
     cells = fill(table, made_up)
     for name in ("a", "b"):
-        draw_gains(table, cells, tmp_path / f"{name}.svg", "svg", NOTE)
-    draw_gains(table, cells, tmp_path / "a.png", "png", NOTE)
+        save_figure(draw_gains(table, cells, NOTE), tmp_path / f"{name}.svg")
+    save_figure(draw_gains(table, cells, NOTE), tmp_path / "a.png")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "a.png").stat().st_size > 20_000
 
@@ -257,10 +257,10 @@ def test_the_script_writes_every_format_and_names_a_cut_off_result(made_up, tmp_
     path.write_text(path.read_text(encoding="utf-8")[:50], encoding="utf-8")
     broken = run_script("make_results_table.py", "--table", table, "--results_dir", tmp_path / "results", check=False)
     assert broken.returncode == 1 and len(broken.stderr.splitlines()) == 1
-    assert f"{path}: is no JSON, perhaps cut off" in broken.stderr
+    assert f"{path}: is not valid JSON, perhaps cut off" in broken.stderr
 
 
 def test_a_file_that_is_no_table_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("title: x\nparts: 3\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"x\.yaml: is no table file"):
+    with pytest.raises(InputError, match=r"x\.yaml: expected a table file"):
         load_table(tmp_path / "x.yaml")

@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from leia.base.errors import InputError
 from leia.base.outputs import held
-from leia.reports.figures import LOSSES, PROGRESS, draw, read_log
+from leia.reports.figures import LOSSES, PROGRESS, draw_runs, read_log
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_report_shows_the_log_of_a_run_going_on_and_of_one_continued(workspa
     assert workspace.train_here(part.name, "--resume_from_checkpoint", "last")
     assert read_log(part).entries == workspace.log(part.name) != workspace.log("undisturbed")
     same_losses(read_log(part).entries, workspace.log("undisturbed"))
-    figure = draw([read_log(whole), read_log(part)])
+    figure = draw_runs([read_log(whole), read_log(part)])
     panels = {panel.get_title(loc="left"): panel for row in figure.subfigs for panel in row.axes}
     assert len(panels) == 6, "no MFU on a CPU"
     for key, title in (LOSSES | PROGRESS).items():

@@ -59,7 +59,8 @@ def _load_local(folder: Path, name: str) -> tuple[str, datasets.Dataset]:
                 rows.append({"id": row["id"], "lang": row["lang"], "question": question, "answerKey": row["answerKey"]})
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"{path}: line {number} is no X-CSR item ({error!r}); expected id, lang, question and answerKey"
+                    f"{path}:{number}: expected an X-CSR item with id, lang, question and answerKey, found another "
+                    f"line ({error!r})"
                 ) from error
     if not rows:
         raise ValueError(f"{path}: is empty; expected one item a line")
@@ -77,7 +78,7 @@ def _check(dataset: datasets.Dataset, source: str, language: str, num_choices: i
         if not seen and "" in choices["text"]:  # elsewhere it scores 0, as published
             raise ValueError(f"{source}: item {item['id']}, the first, has an empty choice, at which lm-eval fails")
         if item["answerKey"] not in choices["label"]:
-            raise ValueError(f"{source}: item {item['id']} has the answer {item['answerKey']!r}, which is no choice")
+            raise ValueError(f"{source}: item {item['id']} has the answer {item['answerKey']!r}, which is not a choice")
         if item["id"] in seen:
             raise ValueError(f"{source}: the id {item['id']} occurs twice; items are told apart by their ids")
         seen.add(item["id"])
@@ -109,7 +110,7 @@ class SharedGeneratorSampler(ContextSampler):
         if len(items) <= n:
             raise ValueError(f"{n} examples in front of each item need at least {n + 1} items; there are {len(items)}")
         generator = Random(SEED)
-        generator.shuffle(list(items))  # the draws go on where the shuffling of the items ended
+        generator.shuffle(list(items))  # the draws follow the shuffling of the items
         examples = {}
         for item in items:
             drawn = [other for other in generator.sample(items, n + 1) if other["id"] != item["id"]]
