@@ -1,7 +1,7 @@
 r"""Show blocks of the training stream as training will read them, the inserted names between their tags.
 
-Reads a dataset folder of build_wikipedia_dataset.py and the tokenizer that it was made with. In a terminal it shows one
-block after the other; in a pipe, or with --text FILE, plain text; with --html FILE one page to be opened in a browser
+Reads a dataset folder of build_wikipedia_dataset.py and the tokenizer that it was made with. In a terminal it opens a
+pager (q ends it); in a pipe, or with --text FILE, it gives plain text; with --html FILE one page for a browser
 (with --preprocessed_dataset_dir and --wikidata_id_file also what each link leads to and why some give no name).
 
     python scripts/preview_dataset.py --model_name meta-llama/Llama-2-7b-hf --dataset_dir jawiki-dataset \
@@ -18,6 +18,7 @@ from leia.base.cli import OUTPUT_FILE, InputPath, command, input_folder, option,
 from leia.data.insertion import STRATEGIES
 
 SAMPLES = 5
+SAMPLES_IN_PAGER = 100  # not without end: the pager's key for the last page would never come back
 STREAM = "Stream, as for training"
 
 
@@ -44,7 +45,7 @@ STREAM = "Stream, as for training"
     "--num_samples",
     type=click.IntRange(1),
     default=None,
-    show_default=f"{SAMPLES}; in a terminal, until q",
+    show_default=f"{SAMPLES}; in a terminal {SAMPLES_IN_PAGER}, until q",
     help="Blocks to show.",
 )
 @option("Output", "--text", "text_file", type=OUTPUT_FILE, default=None, help="Write plain text to this file.")
@@ -90,7 +91,7 @@ def main(
     from leia.base.step import read_manifest
     from leia.data.packing import LeiaConstantLengthDataset
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
-    from leia.reports.preview import TokenTexts, page_through, render_blocks
+    from leia.reports.preview import TokenTexts, render_blocks
 
     dataset = open_training_dataset(dataset_dir)
     manifest = read_manifest(dataset_dir)
@@ -121,7 +122,8 @@ def main(
     if html_file is not None or text_file is not None:
         return
     if sys.stdin.isatty() and sys.stdout.isatty():
-        page_through(islice(blocks, num_samples))
+        pages = islice(blocks, num_samples or SAMPLES_IN_PAGER)
+        click.echo_via_pager(f"{block}\n" for block in pages)
     else:
         sys.stdout.reconfigure(encoding="utf-8")
         for block in islice(blocks, samples):

@@ -24,16 +24,16 @@ def insert_entity_names(
 ) -> Ids:
     """Return `input_ids` with the names of some entities inserted, each between the two tags (paper, section 2).
 
-    `strategy`: `left` inserts before the entity's first token, `right` after its last, `replace` in its stead, `none`
+    `strategy`: `left` inserts before the entity's first token, `right` after its last, `replace` instead of it, `none`
     nowhere. Entity k covers the tokens `start_positions[k]` to `end_positions[k]` (end exclusive) and is given
     `names[k]`. From the last entity to the first, one number is drawn from `rng` (under `none` as well); the entity
     is skipped when it is greater than `prob`. The inputs stay as they are. A list gives a list; an array an array of
     int64, which holds the tags whatever the width of the ids.
 
-    Raises `ValueError` for an unknown strategy, and for entities, inserted or not, that overlap, are not in the order
-    of the text or reach beyond its end.
+    Raises `ValueError` for an unknown strategy, a `prob` outside 0 to 1, and for entities, inserted or not, that
+    overlap, are not in the order of the text or reach beyond its end.
     """
-    check_strategy(strategy)
+    check_insertion(strategy, prob)
     draws = draw_numbers(len(start_positions), rng)
     opening, closing = np.array([start_token_id]), np.array([end_token_id])
     behind, instead = strategy == "right", strategy == "replace"
@@ -64,7 +64,9 @@ def draw_numbers(count: int, rng: random.Random) -> list[float]:
     return draws
 
 
-def check_strategy(strategy: str) -> None:
-    """Raise `ValueError` when `strategy` is not one of `STRATEGIES`."""
+def check_insertion(strategy: str, prob: float) -> None:
+    """Raise `ValueError` when `strategy` is not one of `STRATEGIES`, or `prob` not a probability."""
     if strategy not in STRATEGIES:
         raise ValueError(f"unknown entity name insertion strategy {strategy!r}; it is one of {', '.join(STRATEGIES)}")
+    if not 0 <= prob <= 1:
+        raise ValueError(f"the insertion probability is {prob}; it must lie in 0 to 1")

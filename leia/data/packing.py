@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
-from leia.data.insertion import check_strategy, insert_entity_names
+from leia.data.insertion import check_insertion, insert_entity_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,9 +47,7 @@ class LeiaConstantLengthDataset(IterableDataset):
         shuffle: bool = False,
         seed: int = 42,
     ) -> None:
-        check_strategy(entity_name_insertion_strategy)
-        if not 0 <= entity_name_insertion_prob <= 1:
-            raise ValueError(f"the insertion probability is {entity_name_insertion_prob}; it must lie in 0 to 1")
+        check_insertion(entity_name_insertion_strategy, entity_name_insertion_prob)
         if max_length < 1:
             raise ValueError(f"max_length is {max_length}; a block has at least one token")
         self.articles = EncodedArticles(dataset)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leia.base.datasets import EncodedArticle, open_articles
-from leia.base.errors import DropReason, InputError
+from leia.base.errors import InputError
 from leia.base.step import Counts
-from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.alignment import Aligner, drop_reason
 from leia.data.encoding import distinct_qids
 from leia.data.names import NameRule, PivotTitles, read_pivot_titles
 
@@ -92,13 +92,7 @@ class LinkExplainer:
 
     def _explain(self, anchor: dict[str, Any], start: int, stop: int, end: int, offsets: np.ndarray) -> ExplainedLink:
         name, reason = self._titles.name_of(anchor["wikidata_id"])
-        if reason is None:
-            if start == NO_TOKEN:
-                reason = DropReason.START_NOT_ON_BOUNDARY
-            elif stop == NO_TOKEN:
-                reason = DropReason.END_NOT_ON_BOUNDARY
-            elif stop > end:
-                reason = DropReason.BEYOND_MAX_LENGTH
+        reason = reason or drop_reason(start, stop, end)
         if reason is not None:
             touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
             start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)
