@@ -7,8 +7,8 @@ For notebooks (docs/tour.ipynb shows each of them):
     encode_articles, Counts                 articles to a training dataset, in memory; what was kept and dropped
     augment, Link                           a text and links of your own, with names inserted
     preview                                 the first blocks that training would read
-    LeiaConstantLengthDataset, LeiaDataCollator, insert_entity_names
-                                            the parts of the method for your own training loop
+    LeiaConstantLengthDataset, LeiaDataCollator, insert_entity_names, add_entity_name_tags
+                                            the parts of the method, for a training loop of your own
 
 The rooms, in the order in which an article walks through them: `corpus` (dumps to articles), `data` (articles to
 training blocks), `training` (blocks to a model), `evaluation` and `tasks` (a model to scores), `tables` and `reports`.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from leia.data.encoding import Link, encode_articles
     from leia.data.insertion import insert_entity_names
     from leia.data.packing import LeiaConstantLengthDataset
-    from leia.data.tokenizers import load_tokenizer
+    from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
     from leia.reports.preview import augment, preview
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "LeiaConstantLengthDataset",
     "LeiaDataCollator",
     "Link",
+    "add_entity_name_tags",
     "augment",
     "encode_articles",
     "insert_entity_names",
@@ -49,7 +50,7 @@ _HOMES = {
     "leia.data.encoding": ("Link", "encode_articles"),
     "leia.data.insertion": ("insert_entity_names",),
     "leia.data.packing": ("LeiaConstantLengthDataset",),
-    "leia.data.tokenizers": ("load_tokenizer",),
+    "leia.data.tokenizers": ("add_entity_name_tags", "load_tokenizer"),
     "leia.reports.preview": ("augment", "preview"),
 }
 

@@ -123,7 +123,9 @@ class Terminal:
         return self.shown
 
     def press(self, key: str) -> None:
+        deadline = time.monotonic() + 60
         while termios.tcgetattr(self.master)[3] & termios.ICANON:  # until the pager waits for a single key
+            assert time.monotonic() < deadline, f"nobody waits for a key after {self.shown!r}"
             time.sleep(0.05)
         os.write(self.master, key.encode())
 
