@@ -110,11 +110,11 @@ def test_a_link_off_the_token_boundaries_is_named_with_the_reason(sample_corpus)
     text = "de la de la"
     whole = tokenizer(text, add_special_tokens=False).tokens()
     assert "▁la" in whole, "the tokenizer has the word as one token"
-    blocks = leia.augment(text, [(4, 5, "behind its start"), (0, 1, "before its end"), (6, 8, "kept")], tokenizer)
+    blocks = leia.augment(text, [(4, 5, "after its start"), (0, 1, "before its end"), (6, 8, "kept")], tokenizer)
     reasons = {link.name: str(reason) for link, reason in blocks.dropped.items()}
     assert reasons == {
         "before its end": "end not on a token boundary",
-        "behind its start": "start not on a token boundary",
+        "after its start": "start not on a token boundary",
     }
     line = "dropped: before its end at the characters 0 to 1: end not on a token boundary"
     assert line in str(blocks) and line in blocks._repr_html_()

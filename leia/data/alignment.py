@@ -55,7 +55,7 @@ class Aligner:
     def find_tokens(self, text: str, ids: list[int], positions: np.ndarray) -> np.ndarray:
         """For each of `positions` (characters of `text`), the index in `ids` of the token that starts there.
 
-        `NO_TOKEN` where the position lies on no token boundary. The end of the text gives the index behind the last
+        `NO_TOKEN` where the position lies on no token boundary. The end of the text gives the index after the last
         token of the text.
         """
         end = len(ids) - self._back

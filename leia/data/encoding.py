@@ -226,7 +226,7 @@ class ArticleEncoder:
         numbers = np.concatenate(name_numbers)
         lengths = np.diff(self._names.bounds)[numbers]
         name_bounds = np.cumsum([0, *lengths], dtype=np.int64)
-        # Position by position: where its name starts, plus how far it lies behind the start of its copy.
+        # Position by position: where its name starts, plus how far it lies after the start of its copy.
         gathered = np.repeat(self._names.bounds[numbers] - name_bounds[:-1], lengths) + np.arange(name_bounds[-1])
         name_ids = pa.ListArray.from_arrays(
             integer_array(name_bounds, pa.int32()), integer_array(self._names.ids[gathered], id_type)
