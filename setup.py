@@ -9,7 +9,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.15",
     packages=find_packages(include=["leia", "leia.*"]),
-    package_data={"leia": ["tasks/**/*.yaml", "tasks/**/*_yaml", "tasks/**/*.py", "tasks/**/*.md", "reports/*.html"]},
+    package_data={
+        "leia": ["py.typed", "tasks/**/*.yaml", "tasks/**/*_yaml", "tasks/**/*.py", "tasks/**/*.md", "reports/*.html"]
+    },
     install_requires=[
         "accelerate>=1.10",
         "click>=8.1",

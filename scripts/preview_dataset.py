@@ -1,7 +1,7 @@
 r"""Show blocks of the training stream as training will read them, the inserted names between their tags.
 
-Reads a dataset folder of build_wikipedia_dataset.py and the tokenizer that it was made with. In a terminal it shows one
-block after the other; in a pipe, or with --text FILE, plain text; with --html FILE one page to be opened in a browser
+Reads a dataset folder of build_wikipedia_dataset.py and the tokenizer that it was made with. In a terminal it opens a
+pager (q ends it); in a pipe, or with --text FILE, it gives plain text; with --html FILE one page for a browser
 (with --preprocessed_dataset_dir and --wikidata_id_file also what each link leads to and why some give no name).
 
     python scripts/preview_dataset.py --model_name meta-llama/Llama-2-7b-hf --dataset_dir jawiki-dataset \
@@ -20,6 +20,7 @@ from leia.base.cli import OUTPUT_FILE, InputPath, command, input_folder, option,
 from leia.data.insertion import STRATEGIES
 
 SAMPLES = 5
+SAMPLES_IN_PAGER = 100  # not without end: the pager's key for the last page would never come back
 STREAM = "Stream, as for training"
 
 
@@ -109,14 +110,13 @@ def write_text(path: str, blocks: Iterable[str]) -> None:
 
 def show(blocks: Iterable[str], num_samples: int | None) -> None:
     """In a terminal one after the other; in a pipe as text."""
-    from leia.reports.preview import page_through
-
     if sys.stdin.isatty() and sys.stdout.isatty():
-        page_through(islice(blocks, num_samples))
-        return
-    sys.stdout.reconfigure(encoding="utf-8")
-    for block in islice(blocks, num_samples or SAMPLES):
-        click.echo(block)
+        pages = islice(blocks, num_samples or SAMPLES_IN_PAGER)
+        click.echo_via_pager(f"{block}\n" for block in pages)
+    else:
+        sys.stdout.reconfigure(encoding="utf-8")
+        for block in islice(blocks, num_samples or SAMPLES):
+            click.echo(block)
 
 
 if __name__ == "__main__":

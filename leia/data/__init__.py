@@ -1,10 +1,11 @@
-"""From articles to training blocks: encoding, insertion of names, packing into blocks, labels, previews.
+"""From articles to training blocks: encoding, insertion of names, packing into blocks, labels.
 
-The three names below are handed on when they are asked for, so that a step which needs no torch does not load it.
+Its three public names are imported when they are first asked for, by the function that does this for `leia`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from leia import __getattr__ as __getattr__
 
 if TYPE_CHECKING:
     from leia.data.collator import LeiaDataCollator
@@ -12,15 +13,3 @@ if TYPE_CHECKING:
     from leia.data.packing import LeiaConstantLengthDataset
 
 __all__ = ["LeiaConstantLengthDataset", "LeiaDataCollator", "insert_entity_names"]
-
-_HOMES = {
-    "LeiaConstantLengthDataset": "leia.data.packing",
-    "LeiaDataCollator": "leia.data.collator",
-    "insert_entity_names": "leia.data.insertion",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

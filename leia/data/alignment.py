@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from leia.base.errors import InputError
+from leia.base.errors import DropReason, InputError
 from leia.data.tokenizers import count_ids
 
 NO_TOKEN = -1
@@ -123,6 +123,16 @@ def _match(
             if padded_starts[nearest] == units[k] - 1:
                 found[k] = padded_indices[nearest]
     return found
+
+
+def drop_reason(first: int, last: int, end: int) -> DropReason | None:
+    """Why an entity of the tokens `first` to `last` (as `find_tokens` gives them) is dropped, of an article of `end`
+    tokens; None where it is kept."""
+    if first == NO_TOKEN:
+        return DropReason.START_NOT_ON_BOUNDARY
+    if last == NO_TOKEN:
+        return DropReason.END_NOT_ON_BOUNDARY
+    return DropReason.BEYOND_MAX_LENGTH if last > end else None
 
 
 def _without_trimming(backend: Tokenizer) -> Tokenizer:

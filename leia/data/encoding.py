@@ -1,22 +1,28 @@
-"""Articles to the training dataset: token ids, and for each entity its tokens and the ids of its name."""
+"""Articles to the training dataset: token ids, and for each entity its tokens and the ids of its name.
+
+`encode_dataset` is what the build runs, `encode_articles` gives the same rows in memory, and `encode_text` does it for
+one text with links of your own.
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from copy import deepcopy
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from leia.base.cli import progress
-from leia.base.datasets import integer_array, training_schema
+from leia.base.datasets import EncodedArticle, integer_array, training_schema
 from leia.base.errors import DropReason
 from leia.base.pool import map_in_order
 from leia.base.step import Counts, Tally
-from leia.data.alignment import NO_TOKEN, Aligner
-from leia.data.names import PivotTitles
+from leia.data.alignment import NO_TOKEN, Aligner, drop_reason
+from leia.data.names import NameRule, PivotTitles, read_pivot_titles
 from leia.data.tokenizers import count_ids
 
 if TYPE_CHECKING:
@@ -68,6 +74,60 @@ def with_greatest_id(batches: Iterable[pa.RecordBatch], facts: dict[str, Any]) -
         greatest = [pc.max(ids).as_py() for ids in (texts, names) if len(ids)]
         facts["greatest_id"] = max(facts["greatest_id"], *greatest, -1)
         yield batch
+
+
+def encode_articles(
+    articles: "Dataset",
+    tokenizer: "PreTrainedTokenizerBase",
+    wikidata_id_file: str | Path,
+    max_length: int | None = None,
+    counts: Counts | None = None,
+) -> "Dataset":
+    """Preprocessed articles as a training dataset in memory: the rows that build_wikipedia_dataset.py writes.
+
+    `wikidata_id_file` is the English one. `max_length` cuts every article to that many tokens; `counts` gets what was
+    kept and what was dropped for which reason. The tokenizer stays as it is.
+    """
+    from datasets import Dataset
+
+    counts = Counts() if counts is None else counts
+    titles = read_pivot_titles(wikidata_id_file, distinct_qids(articles), NameRule(), counts)
+    batches = encode_dataset(articles, deepcopy(tokenizer), titles, max_length, 1, counts)
+    return Dataset(pa.Table.from_batches(batches, training_schema(count_ids(tokenizer))))
+
+
+class Link(NamedTuple):
+    """A link of your own: it covers the characters `start` to `end` (end exclusive) and gives the name `name`."""
+
+    start: int
+    end: int
+    name: str
+
+
+def encode_text(
+    text: str, links: Iterable[tuple[int, int, str]], tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[EncodedArticle, dict[Link, DropReason]]:
+    """A text with its links as the build encodes an article, and the links that it drops, with the reason.
+
+    Raises `ValueError` for a link that is empty, outside the text, without a name, or that overlaps another one.
+    """
+    links = sorted(Link(*link) for link in links)
+    for link in links:
+        if not (0 <= link.start < link.end <= len(text) and link.name):
+            raise ValueError(f"{link}: expected a name, and a start and a later end within 0 to {len(text)} characters")
+    for link, following in pairwise(links):
+        if following.start < link.end:
+            raise ValueError(f"{link} and {following} overlap; expected at most one link for each character")
+    aligner = Aligner(deepcopy(tokenizer))
+    (ids,) = aligner.tokenize([text])
+    positions = np.array([link.start for link in links] + [link.end for link in links], dtype=np.int64)
+    first, last = aligner.find_tokens(text, ids, positions).reshape(2, -1).tolist()
+    reasons = [drop_reason(start, end, len(ids)) for start, end in zip(first, last, strict=True)]
+    kept = [k for k, reason in enumerate(reasons) if reason is None]
+    names = [np.array(name, dtype=np.int64) for name in aligner.tokenize_names([links[k].name for k in kept])]
+    encoded = EncodedArticle(np.array(ids, dtype=np.int64), [first[k] for k in kept], [last[k] for k in kept], names)
+    dropped = {link: reason for link, reason in zip(links, reasons, strict=True) if reason is not None}
+    return encoded, dropped
 
 
 def _ranges(count: int, size: int) -> list[range]:

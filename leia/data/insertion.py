@@ -30,9 +30,7 @@ class Insertion:
     end_token_id: int
 
     def __post_init__(self) -> None:
-        check_strategy(self.strategy)
-        if not 0 <= self.prob <= 1:
-            raise ValueError(f"the insertion probability is {self.prob}; expected 0 to 1")
+        check_insertion(self.strategy, self.prob)
 
 
 def insert_entity_names(
@@ -55,10 +53,10 @@ def insert_entity_names(
     when it is greater than `prob`. A list gives a list; an array gives an array of int64, which holds the tags
     whatever the width of the ids.
 
-    Raises `ValueError` for an unknown strategy, and for entities, inserted or not, that overlap, are not in the order
-    of the text or reach beyond its end.
+    Raises `ValueError` for an unknown strategy, a `prob` outside 0 to 1, and for entities, inserted or not, that
+    overlap, are not in the order of the text or reach beyond its end.
     """
-    check_strategy(strategy)
+    check_insertion(strategy, prob)
     place = _PLACES[strategy]
     draws = draw_numbers(len(start_positions), rng)
     opening, closing = np.array([start_token_id]), np.array([end_token_id])
@@ -87,7 +85,9 @@ def draw_numbers(count: int, rng: random.Random) -> list[float]:
     return draws
 
 
-def check_strategy(strategy: str) -> None:
-    """Raise `ValueError` when `strategy` is not one of `STRATEGIES`."""
+def check_insertion(strategy: str, prob: float) -> None:
+    """Raise `ValueError` when `strategy` is not one of `STRATEGIES`, or `prob` not a probability."""
     if strategy not in STRATEGIES:
         raise ValueError(f"unknown entity name insertion strategy {strategy!r}; it is one of {', '.join(STRATEGIES)}")
+    if not 0 <= prob <= 1:
+        raise ValueError(f"the insertion probability is {prob}; it must lie in 0 to 1")

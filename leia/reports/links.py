@@ -10,7 +10,7 @@ import numpy as np
 from leia.base.datasets import EncodedArticle, open_articles
 from leia.base.errors import DropReason, InputError
 from leia.base.step import Counts
-from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.alignment import Aligner, drop_reason
 from leia.data.encoding import distinct_qids
 from leia.data.names import NameRule, PivotTitles, read_pivot_titles
 
@@ -96,8 +96,7 @@ class LinkExplainer:
     def _explain(self, anchor: dict[str, Any], start: int, stop: int, end: int, offsets: np.ndarray) -> ExplainedLink:
         """The link of `anchor` from the tokens `start` to `stop`; the article's tokens end at `end`."""
         name, reason = self._titles.name_of(anchor["wikidata_id"])
-        if reason is None:
-            reason = _misplaced(start, stop, end)
+        reason = reason or drop_reason(start, stop, end)
         if reason is not None:
             touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
             start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)
@@ -113,15 +112,6 @@ class LinkExplainer:
             f"{self._folder}: its article {row} is not what the training dataset was made from; name the folder and "
             "the id file that build_wikipedia_dataset.py read"
         )
-
-
-def _misplaced(start: int, stop: int, end: int) -> DropReason | None:
-    """Why an anchor of these tokens is not an entity of an article that ends at the token `end`."""
-    if start == NO_TOKEN:
-        return DropReason.START_NOT_ON_BOUNDARY
-    if stop == NO_TOKEN:
-        return DropReason.END_NOT_ON_BOUNDARY
-    return DropReason.BEYOND_MAX_LENGTH if stop > end else None
 
 
 def _entities_of(article: EncodedArticle) -> list[tuple[int, int, list[int]]]:

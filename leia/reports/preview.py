@@ -1,16 +1,38 @@
-"""Blocks of the training stream as text: in a terminal with coloured tags and names, elsewhere as plain text.
+"""Blocks of the training stream as text: with coloured tags and names in a notebook and in a terminal, elsewhere plain.
 
 What a reader is shown of a token is its text, whole characters only, with nothing that could steer a terminal.
 """
 
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from html import escape
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 from transformers import PreTrainedTokenizerBase
 
+from leia.base.errors import DropReason
 from leia.base.text import visible
 from leia.data.alignment import token_bytes
+from leia.data.encoding import Link, encode_text
+from leia.data.insertion import check_insertion, insert_entity_names
+from leia.data.packing import LeiaConstantLengthDataset
+from leia.data.tokenizers import add_entity_name_tags, check_dataset, entity_name_tag_ids
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_TERMINAL_STYLES = {"text": {}, "tag": {"fg": "bright_black"}, "name": {"fg": "green", "bold": True}}
+# Half transparent, so that they can be read on the white and on the black of notebooks.
+_HTML_STYLES = {
+    "text": "",
+    "tag": "opacity:.55;font-size:85%",
+    "name": "background:rgba(46,160,67,.25);font-weight:bold",
+}
 
 
 class TokenTexts:
@@ -64,35 +86,102 @@ def split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) ->
 
 def render_blocks(blocks: Iterable[Sequence[int]], texts: TokenTexts, tag_ids: tuple[int, int]) -> Iterator[str]:
     """Yield each block under a line with its number, in the colours of a terminal (`click.unstyle` takes them off)."""
-    styles = {"text": {}, "tag": {"fg": "bright_black"}, "name": {"fg": "green", "bold": True}}
     for number, ids in enumerate(blocks, 1):
         parts = [
-            click.style(texts.join(run), **styles[kind]) if styles[kind] else texts.join(run)
+            click.style(texts.join(run), **_TERMINAL_STYLES[kind]) if _TERMINAL_STYLES[kind] else texts.join(run)
             for kind, run in split_at_tags(ids, *tag_ids)
         ]
-        names = list(ids).count(tag_ids[0])
-        title = click.style(f"--- block {number}: {len(ids):,} tokens, {names:,} names ---", bold=True)
+        title = click.style(f"--- {_title(number, ids, tag_ids)} ---", bold=True)
         yield f"{title}\n{''.join(parts)}\n"
 
 
-def page_through(blocks: Iterable[str]) -> None:
-    """Print one block after the other: Enter (or space) shows the next, `q` (or Ctrl-C, Ctrl-D) stops."""
-    blocks = iter(blocks)
-    block = next(blocks, None)
-    while block is not None:
-        click.echo(block)
-        block = next(blocks, None)
-        if block is None or not _asked_for_more():
-            return
+def _title(number: int, ids: Sequence[int], tag_ids: tuple[int, int]) -> str:
+    return f"block {number}: {len(ids):,} tokens, {list(ids).count(tag_ids[0]):,} names"
 
 
-def _asked_for_more() -> bool:
-    click.secho("Enter: next block, q: stop ", dim=True, nl=False)
-    try:
-        # Keys that were struck in quick succession come together: the last one counts.
-        while (key := click.getchar()[-1]) not in ("\r", "\n", " ", "q", "Q"):
-            pass
-    except (KeyboardInterrupt, EOFError):
-        key = "q"
-    click.echo("\n")
-    return key not in ("q", "Q")
+@dataclass(frozen=True, repr=False)
+class Blocks:
+    """Blocks to look at: the last line of a notebook's cell shows them in colour, `print` as plain text, and `show()`
+    in the colours of the terminal.
+
+    `ids` are the token ids of each block, `tokenizer` knows all of them, the two tags among them. `dropped` are the
+    links of a text of your own that could give no name, with the reason.
+    """
+
+    ids: list[list[int]]
+    tokenizer: PreTrainedTokenizerBase
+    dropped: Mapping[Link, DropReason] = field(default_factory=dict)
+
+    def show(self) -> None:
+        """Print the blocks, in colours where the output is a terminal."""
+        click.echo(self._rendered())
+
+    def __repr__(self) -> str:
+        return click.unstyle(self._rendered())
+
+    def _repr_html_(self) -> str:
+        texts, tag_ids = TokenTexts(self.tokenizer), entity_name_tag_ids(self.tokenizer)
+        parts = []
+        for number, ids in enumerate(self.ids, 1):
+            runs = "".join(
+                f'<span style="{_HTML_STYLES[kind]}">{escape(texts.join(run))}</span>'
+                for kind, run in split_at_tags(ids, *tag_ids)
+            )
+            parts.append(f"<p><b>{_title(number, ids, tag_ids)}</b></p>")
+            parts.append(f'<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere">{runs}</div>')
+        parts += (f"<p><small>{escape(line)}</small></p>" for line in self._dropped_lines())
+        return "\n".join(parts)
+
+    def _rendered(self) -> str:
+        blocks = render_blocks(self.ids, TokenTexts(self.tokenizer), entity_name_tag_ids(self.tokenizer))
+        return "\n".join([*blocks, *self._dropped_lines()])
+
+    def _dropped_lines(self) -> Iterator[str]:
+        for link, reason in self.dropped.items():
+            yield visible(f"dropped: {link.name} at the characters {link.start} to {link.end}: {reason}")
+
+
+def augment(
+    text: str,
+    links: Iterable[tuple[int, int, str]],
+    tokenizer: PreTrainedTokenizerBase,
+    strategy: str = "right",
+    prob: float = 1.0,
+    seed: int = 42,
+) -> Blocks:
+    """A text of your own as one block, the names of its links inserted as in training. The tokenizer stays as it is.
+
+    A link is `(start, end, name)`: the characters of `text` that it covers, end exclusive, and the name to insert.
+    `strategy` is `left`, `right`, `replace` or `none`; `prob` is the share of names inserted, drawn with `seed`. A link
+    that does not begin and end with a token is left out, as in the build, and named in `dropped` of the result.
+
+    Raises `ValueError` for links outside the text or over one another, an unknown strategy, a `prob` outside 0 to 1.
+    """
+    check_insertion(strategy, prob)
+    article, dropped = encode_text(text, links, tokenizer)
+    tokenizer = deepcopy(tokenizer)
+    start, end = add_entity_name_tags(tokenizer)
+    draws = random.Random(seed)
+    ids = insert_entity_names(*article, strategy=strategy, prob=prob, rng=draws, start_token_id=start, end_token_id=end)
+    return Blocks([list(map(int, ids))], tokenizer, dropped)
+
+
+def preview(
+    dataset: "Dataset",
+    tokenizer: PreTrainedTokenizerBase,
+    num_blocks: int = 3,
+    max_length: int = 256,
+    strategy: str = "right",
+    prob: float = 1.0,
+    shuffle: bool = True,
+    seed: int = 42,
+) -> Blocks:
+    """The first blocks that training with these settings reads from a training dataset. The tokenizer stays as it is.
+
+    Raises `InputError` where the dataset was made with another tokenizer, `ValueError` for settings out of range.
+    """
+    check_dataset(dataset, tokenizer, None, "the dataset")
+    tokenizer = deepcopy(tokenizer)
+    tag_ids = add_entity_name_tags(tokenizer)
+    stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, prob, strategy, shuffle, seed)
+    return Blocks([block["input_ids"].tolist() for block in islice(stream, num_blocks)], tokenizer)

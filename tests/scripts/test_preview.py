@@ -1,9 +1,10 @@
-"""preview_dataset.py as users call it: the stream of training, as plain text in a pipe and one by one in a terminal."""
+"""preview_dataset.py as users call it: the stream of training, as plain text in a pipe and in a pager in a terminal."""
 
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import termios
@@ -101,10 +102,12 @@ def test_wrong_use_is_exit_code_2(sample_corpus, run_script, options):
 class Terminal:
     """The script in a terminal of its own."""
 
-    def __init__(self, command: list) -> None:
+    def __init__(self, command: list, **variables: str) -> None:
         self.master, slave = pty.openpty()
         settings = {"stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True}
-        self.process = subprocess.Popen(list(map(str, command)), env={**os.environ, "TERM": "xterm"}, **settings)
+        inherited = {name: value for name, value in os.environ.items() if name not in ("LESS", "PAGER")}
+        environment = inherited | {"TERM": "xterm"} | variables
+        self.process = subprocess.Popen(list(map(str, command)), env=environment, **settings)
         os.close(slave)
         self.shown = ""
 
@@ -120,29 +123,31 @@ class Terminal:
         return self.shown
 
     def press(self, key: str) -> None:
-        while termios.tcgetattr(self.master)[3] & termios.ICANON:  # until the script waits for a single key
+        deadline = time.monotonic() + 60
+        while termios.tcgetattr(self.master)[3] & termios.ICANON:  # until the pager waits for a single key
+            assert time.monotonic() < deadline, f"nobody waits for a key after {self.shown!r}"
             time.sleep(0.05)
         os.write(self.master, key.encode())
 
 
-@pytest.mark.parametrize("stop", ["q", "\x03"])
-def test_in_a_terminal_enter_shows_the_next_block_and_q_stops(sample_corpus, stop):
-    terminal = Terminal([sys.executable, SCRIPT, *options_of(sample_corpus, "es"), "--max_length", 120])
-    shown = terminal.read_until("q: stop")
-    assert "block 1:" in shown and "block 2:" not in shown
+@pytest.mark.skipif(shutil.which("less") is None, reason="needs the pager less")
+def test_in_a_terminal_a_pager_shows_the_blocks_in_colour_and_q_stops(sample_corpus):
+    terminal = Terminal([sys.executable, SCRIPT, *options_of(sample_corpus, "es"), "--max_length", 2048])
+    shown = terminal.read_until("<translate>")
+    assert "block 1:" in shown and "block 2:" not in shown, "a window holds less than a block"
     assert re.search(r"\x1b\[[0-9;]*m<translate>", shown), "tags are coloured"
-    terminal.press("x\r")
-    shown = terminal.read_until("q: stop", 2)
-    assert "block 2:" in shown and "block 3:" not in shown
-    terminal.press(stop)
+    while "block 2:" not in terminal.shown:
+        terminal.press(" ")
+        terminal.read_until(":", terminal.shown.count(":") + 1)
+    terminal.press("q")
     assert terminal.process.wait(60) == 0
     assert "Traceback" not in terminal.read_until("\0")
 
 
 def test_in_a_terminal_num_samples_is_the_end(sample_corpus):
-    command = [sys.executable, SCRIPT, *options_of(sample_corpus, "es"), "--max_length", 50, "--num_samples", 1]
-    terminal = Terminal(command)
-    terminal.read_until("block 1:")
+    command = [sys.executable, SCRIPT, *options_of(sample_corpus, "es"), "--max_length", 50, "--num_samples", 2]
+    terminal = Terminal(command, PAGER="cat")
+    assert re.findall(r"block \d", terminal.read_until("\0")) == ["block 1", "block 2"]
     assert terminal.process.wait(60) == 0
 
 
