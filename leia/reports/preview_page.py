@@ -66,7 +66,7 @@ def page_data(
         articles.append(_article(article, visible(titles[row]), links, texts))
     places = {row: place for place, row in enumerate(rows)}
     insertion = stream.insertion
-    tag_ids = [insertion["start_token_id"], insertion["end_token_id"]]
+    tag_ids = [insertion.start_token_id, insertion.end_token_id]
     return {
         "dataset": name,
         "language": None if explainer is None else explainer.language,
@@ -74,8 +74,8 @@ def page_data(
         "direction": _direction(piece for article in articles for piece in article["pieces"]),
         "blocks": num_blocks,
         "max_length": stream.max_length,
-        "strategy": insertion["strategy"],
-        "prob": insertion["prob"],
+        "strategy": insertion.strategy,
+        "prob": insertion.prob,
         "seed": stream.seed,
         "shuffle": stream.shuffle,
         "tags": {"ids": tag_ids, "pieces": texts.split(tag_ids)},
