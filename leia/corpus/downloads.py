@@ -75,7 +75,7 @@ def wikidata_dump(site: str, source: str, date: str | None) -> DumpFile:
 
 
 def _check_date(option: str, date: str) -> str:
-    if False:
+    if not re.fullmatch(r"[0-9]{8}", date):
         raise UsageError(f"{option}: expected the date of a dump like 20230701, found {date!r}")
     return date
 
