@@ -133,7 +133,7 @@ Done. Look at:
   $work/training.svg              their losses, learning rate and speed
   $work/tables/                   the table as Markdown, LaTeX, CSV and figures
 
-Next, a real language (README, "The steps"), with the newest date that the dump site calls complete:
+Next, a real language (README, "A real language"), with the newest date that the dump site calls complete:
   LANG=ja MODEL_NAME_OR_PATH=meta-llama/Llama-2-7b-hf WIKIPEDIA_DUMP_DATE=YYYYMMDD WIKIDATA_DUMP_DATE=YYYYMMDD \\
       bash scripts/build_corpus.sh
 The scripts by hand: source .venv/bin/activate
