@@ -75,7 +75,7 @@ if command -v setpriv >/dev/null; then started_by=(setpriv --pdeathsig KILL --);
 run "$python" "$ROOT/scripts/check_tokenizer.py" --model_name "$model"
 
 # 1. Writes the two dumps, checked. Japanese: 4.5 GB. Wikidata: about 2 GB as the table of the sitelinks, over 100 GB as
-# JSON; only the sitelinks are needed, and both hold them. A dump that is used up may be deleted: it does not come again.
+# JSON; only the sitelinks are needed, and both hold them. A used-up dump may be deleted: it is not downloaded again.
 run "$python" "$ROOT/scripts/download_dumps.py" "${dumps[@]}" --wikipedia_used_by "$redirects" \
     --wikipedia_used_by "$text" --wikidata_used_by "$ids_here" --wikidata_used_by "$ids_pivot"
 
@@ -99,7 +99,7 @@ run "$python" "$ROOT/scripts/preprocess_wikipedia.py" --wikiextractor_output_dir
 run "$python" "$ROOT/scripts/build_wikipedia_dataset.py" --model_name "$model" --preprocessed_dataset_dir "$articles" \
     --wikidata_id_file "$ids_pivot" --output_dir "$dataset" --pivot_language "$pivot" --num_workers "$workers"
 
-# 7. Prints what is in the dataset and which links became names, and writes both as JSON beside it; each call counts again.
+# 7. Prints what is in the dataset and which links became names, and writes both as JSON beside it. Counts every time.
 run "$python" "$ROOT/scripts/compute_dataset_stats.py" --wikipedia_dataset_dir "$dataset" \
     --json "$dataset.dataset-statistics.json"
 run "$python" "$ROOT/scripts/compute_link_stats.py" --preprocessed_dataset_dir "$articles" \

@@ -162,11 +162,7 @@ def run(command: list[str], **settings: object) -> subprocess.CompletedProcess[s
 
 def contents(folder: Path) -> Contents:
     """Every file under a folder, hidden ones too, by its path; of a training's log what does not tell the time."""
-    return {
-        str(path.relative_to(folder)): _content(path)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): _content(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def _content(path: Path) -> bytes:
