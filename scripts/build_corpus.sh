@@ -29,9 +29,9 @@ set -euo pipefail
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/show_command.sh
 source "$ROOT/scripts/show_command.sh" # `run` prints a command and runs it
-wrong_use() { printf 'error: %s\n' "$1" >&2 && exit 2; }
+fail() { printf 'error: %s\n' "$1" >&2 && exit "${2:-2}"; } # 2: wrong use
 if [[ $# -gt 0 ]]; then
-    [[ $1 == --help || $1 == -h ]] || wrong_use "expected variables and no arguments, found ${1@Q}; see bash $0 --help"
+    [[ $1 == --help || $1 == -h ]] || fail "expected variables and no arguments, found ${1@Q}; see bash $0 --help"
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
     exit 0
 fi
@@ -40,14 +40,14 @@ fi
 language=${LANG:-} pivot=${PIVOT_LANGUAGE:-en} workers=${NUM_WORKERS:-$(nproc)}
 for code in "$language" "$pivot"; do # as in leia.corpus.titles, but told by the names of the variables
     [[ $code =~ ^[a-z]{2,12}([-_][a-z0-9]{1,12}){0,2}$ ]] ||
-        wrong_use "LANG, PIVOT_LANGUAGE: expected language codes like ja or zh-min-nan, found ${code@Q}"
+        fail "LANG, PIVOT_LANGUAGE: expected language codes like ja or zh-min-nan, found ${code@Q}"
 done
-[[ $workers =~ ^[1-9][0-9]*$ ]] || wrong_use "NUM_WORKERS: expected a number of processes, found ${workers@Q}"
+[[ $workers =~ ^[1-9][0-9]*$ ]] || fail "NUM_WORKERS: expected a number of processes, found ${workers@Q}"
 export LC_ALL=C.UTF-8 LANG=C.UTF-8 PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
 [[ ! -d $ROOT/.venv/bin || -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]] || PATH=$ROOT/.venv/bin:$PATH
 python=${PYTHON:-$(command -v python3)}
 "$python" -P -c 'import click, datasets, msgspec, rapidgzip, wikiextractor' 2>/dev/null ||
-    wrong_use "$python lacks packages of the project; run: $python -m pip install -r $ROOT/requirements.txt"
+    fail "$python lacks packages of the project; run: $python -m pip install -r $ROOT/requirements.txt" 1
 model=${MODEL_NAME_OR_PATH:-meta-llama/Llama-2-7b-hf} model=${model%/}
 wikipedia_dir=${WIKIPEDIA_DATA_DIR:-$ROOT/work/wikipedia} wikipedia_dir=${wikipedia_dir%/}
 wikidata_dir=${WIKIDATA_DATA_DIR:-$ROOT/work/wikidata} wikidata_dir=${wikidata_dir%/}
@@ -75,7 +75,7 @@ if command -v setpriv >/dev/null; then started_by=(setpriv --pdeathsig KILL --);
 run "$python" "$ROOT/scripts/check_tokenizer.py" --model_name "$model"
 
 # 1. Writes the two dumps, checked. Japanese: 4.5 GB. Wikidata: about 2 GB as the table of the sitelinks, over 100 GB as
-# JSON; only the sitelinks are needed, and both hold all of them. One that is used up may be deleted: it stays away.
+# JSON; only the sitelinks are needed, and both hold them. A used-up dump may be deleted: it is not downloaded again.
 run "$python" "$ROOT/scripts/download_dumps.py" "${dumps[@]}" --wikipedia_used_by "$redirects" \
     --wikipedia_used_by "$text" --wikidata_used_by "$ids_here" --wikidata_used_by "$ids_pivot"
 
@@ -99,7 +99,7 @@ run "$python" "$ROOT/scripts/preprocess_wikipedia.py" --wikiextractor_output_dir
 run "$python" "$ROOT/scripts/build_wikipedia_dataset.py" --model_name "$model" --preprocessed_dataset_dir "$articles" \
     --wikidata_id_file "$ids_pivot" --output_dir "$dataset" --pivot_language "$pivot" --num_workers "$workers"
 
-# 7. Prints what is in the dataset and which links became names, and writes both as JSON beside it. Takes a minute.
+# 7. Prints what is in the dataset and which links became names, and writes both as JSON beside it. Counts every time.
 run "$python" "$ROOT/scripts/compute_dataset_stats.py" --wikipedia_dataset_dir "$dataset" \
     --json "$dataset.dataset-statistics.json"
 run "$python" "$ROOT/scripts/compute_link_stats.py" --preprocessed_dataset_dir "$articles" \

@@ -3,9 +3,9 @@
 #
 #   bash scripts/quickstart.sh          under 5 minutes after installation on 2 cores
 #
-# Two tiny Wikipedias (Spanish and Japanese) go from the dump to the table, step by step as real ones do: corpus, preview,
-# training, evaluation. Everything is written to work/quickstart (some MB), which each call empties first. Models of this
-# size prove only that the pipeline works.
+# Two tiny Wikipedias (Spanish and Japanese) go from the dump to the table, step by step as real ones do: corpus,
+# preview, training, evaluation. Everything is written to work/quickstart (some MB), which each call empties first.
+# Models of this size prove only that the pipeline works.
 set -euo pipefail
 if [ "$#" -gt 0 ]; then
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"

@@ -56,7 +56,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_tables():
-    assert markdown_table(["", "n"], [["es", "1"]]) == "|  | n |\n| --- | --- |\n| es | 1 |\n"
+    assert markdown_table(["", "n"], [["es", "1"]]) == "| | n |\n| --- | --- |\n| es | 1 |\n"
     assert markdown_table(["", "n"], [["es", "1"]], numbers=True).splitlines()[1] == "| --- | ---: |"
     table = latex_table(["", "n"], [["es", "1"]])
     assert table.startswith("\\begin{tabular}{lr}\n\\toprule\n & n \\\\\n\\midrule\nes & 1 \\\\\n\\bottomrule")

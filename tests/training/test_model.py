@@ -24,8 +24,7 @@ from leia.base.datasets import EncodedArticles, open_training_dataset
 from leia.base.errors import InputError
 from leia.base.step import read_manifest
 from leia.data.encoding import with_greatest_id
-from leia.data.tokenizers import check_dataset, load_tokenizer, tokenizer_identity
-from leia.evaluation.run_tasks import ModelOptions
+from leia.data.tokenizers import check_dataset, check_model_name, load_tokenizer, tokenizer_identity
 from leia.training.metrics import flops_per_token, token_losses
 from leia.training.model import add_lora, add_tags, check_length, choose_attention, load_model
 from leia.training.tiny_model import make_tiny_model, train_tokenizer
@@ -153,7 +152,7 @@ def test_the_seed_draws_the_adapters():
 
 @pytest.mark.parametrize("name", ["./modles", "~/modles/ja", "/modles", "modles/ja/", "work/modles/ja"])
 def test_a_mistyped_folder_is_not_looked_for_on_the_hub(name):
-    for load in (load_tokenizer, partial(check_length, max_length=64), ModelOptions):
+    for load in (load_tokenizer, partial(check_length, max_length=64), check_model_name):
         with pytest.raises(InputError, match=f"^{name}: there is no such folder; expected a model folder"):
             load(name)
 
