@@ -21,21 +21,18 @@ from typing import Any
 import msgspec
 
 from leia.base.errors import DropReason, InputError, UsageError
-from leia.base.step import Counts
+from leia.base.step import Counts, Tally
 from leia.corpus.dumps import BrokenDump, accept_break, read_blocks, refusal, start_of_dump
 
 EXPECTED_WIKIDATA_DUMP = (
     "a Wikidata JSON dump like wikidata-20230703-all.json.bz2 or its table like "
     "wikidatawiki-20230701-wb_items_per_site.sql.gz"
 )
-"""Either has the sitelinks; `sitelinks_sql` reads the table."""
-
-ENTITIES, TABLE_ROWS = "entities", "table rows of these Wikipedias"
-"""What is counted."""
+ENTITIES, TABLE_ROWS = "entities", "table rows of these Wikipedias"  # what is counted
 
 Sitelinks = dict[str, list[bytes]]
-"""Site code (`jawiki`) -> a row `title<TAB>QID` for each of its pages, in UTF-8, as it stands in an id file. Whether it
-can stand there is seen when it is written: the title may hold a tab or be not valid Unicode."""
+"""Site code (`jawiki`) -> a row `title<TAB>QID` in UTF-8 for each of its pages. The title may hold a tab or bytes that
+are not Unicode: that is seen when the row is written to an id file."""
 
 _QID = re.compile(r"Q[1-9][0-9]*")
 _LONGEST_EMPTY = 8  # `{}`, `[]`, with a few spaces
@@ -60,49 +57,21 @@ def read_json_sitelinks(
     Raises `InputError` for a file that is not this dump, at the broken line after the first `max_errors`, and for a
     dump that breaks off unless `allow_truncated`.
     """
-    path, tally = Path(path), counts.count(ENTITIES)
-    reader = EntityReader(sites)
-    number, last_id, closed = 0, b"", False
+    reader = _EntityReader(Path(path), sites, counts.count(ENTITIES), max_errors)
     try:
         for block in read_blocks(path, b"\n", is_json_dump, EXPECTED_WIKIDATA_DUMP):
             found: Sitelinks = {site: [] for site in sites}
-            is_utf8 = _is_utf8(block)
-            for line in block.splitlines():
-                number += 1
-                line = line.strip(b" \t\r,")
-                if line in (b"", b"[", b"]"):
-                    closed = closed or line == b"]"
-                    continue
-                try:
-                    entity = reader.read(line, is_utf8)
-                except ValueError as error:
-                    if block.endswith(b"\n"):  # else it is the line that the download broke off in
-                        tally.drop(DropReason.BROKEN_LINE)
-                        if tally.dropped[DropReason.BROKEN_LINE] > max_errors:
-                            raise _broken_line(path, number, error) from error
-                    continue
-                if entity.reason:
-                    tally.drop(entity.reason)
-                    continue
-                tally.kept += 1
-                last_id = entity.qid
+            for entity in reader.read_block(block):
                 for site, title in entity.titles:
                     found[site].append(title + b"\t" + entity.qid)
             yield found
-        if not closed:
+        if not reader.closed:
             raise BrokenDump(f"{path}: ends without the closing ], as a download that broke off does")
     except BrokenDump as error:
         last_used = "none of its lines was used"
-        if last_id:
-            last_used = f"the last of its {number:,} lines that was used is that of {last_id.decode()}"
-        accept_break(error, path, allow_truncated, tally, last_used)
-
-
-def _broken_line(path: Path, number: int, error: ValueError) -> InputError:
-    return InputError(
-        f"{path}, line {number:,}: is not JSON ({error}); expected one entity a line; "
-        "download the dump again, or pass over up to N such lines with --max_errors N"
-    )
+        if reader.last_id:
+            last_used = f"the last of its {reader.lines:,} lines that was used is that of {reader.last_id.decode()}"
+        accept_break(error, Path(path), allow_truncated, reader.tally, last_used)
 
 
 class _Sitelink(msgspec.Struct):
@@ -124,16 +93,47 @@ class EntityTitles:
     reason: DropReason | None = None
 
 
-class EntityReader:
-    """Reads lines of the JSON dump: the titles on the `sites` asked for."""
+class _EntityReader:
+    """Reads lines of the JSON dump: of each item its titles on the `sites` asked for; `tally` counts the entities."""
 
-    def __init__(self, sites: Collection[str]) -> None:
-        self._sites = sites
+    def __init__(self, path: Path, sites: Collection[str], tally: Tally, max_errors: int) -> None:
+        self.tally = tally
+        self.lines, self.last_id, self.closed = 0, b"", False
+        self._path, self._sites, self._max_errors = path, sites, max_errors
         self._entity = msgspec.json.Decoder(_Entity)
         fields = [(site, _Sitelink | None, None) for site in sites]
         self._sitelinks = msgspec.json.Decoder(msgspec.defstruct("Sitelinks", fields))
 
-    def read(self, line: bytes, is_utf8: bool) -> EntityTitles:
+    def read_block(self, block: bytes) -> Iterator[EntityTitles]:
+        is_utf8 = _is_utf8(block)
+        for line in block.splitlines():
+            self.lines += 1
+            line = line.strip(b" \t\r,")
+            if line in (b"", b"[", b"]"):
+                self.closed = self.closed or line == b"]"
+                continue
+            try:
+                entity = self._read(line, is_utf8)
+            except ValueError as error:
+                if block.endswith(b"\n"):  # else it is the line that the download broke off in
+                    self._pass_over(error)
+                continue
+            if entity.reason:
+                self.tally.drop(entity.reason)
+                continue
+            self.tally.kept += 1
+            self.last_id = entity.qid
+            yield entity
+
+    def _pass_over(self, error: ValueError) -> None:
+        self.tally.drop(DropReason.BROKEN_LINE)
+        if self.tally.dropped[DropReason.BROKEN_LINE] > self._max_errors:
+            raise InputError(
+                f"{self._path}, line {self.lines:,}: is not JSON ({error}); expected one entity a line; "
+                "download the dump again, or pass over up to N such lines with --max_errors N"
+            ) from error
+
+    def _read(self, line: bytes, is_utf8: bool) -> EntityTitles:
         """Raises `ValueError` for a line that is not one entity in JSON. msgspec does not look whether strings that it
         passes over are UTF-8: without `is_utf8` Python's json reads the line."""
         try:

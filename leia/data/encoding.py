@@ -164,6 +164,15 @@ def _bounds(lists: Sequence[Sized]) -> np.ndarray:
     return np.cumsum([0, *map(len, lists)], dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class EntitySpans:
+    """The entities of one article, [entities] each: first token, end (exclusive), number of the name."""
+
+    starts: np.ndarray
+    ends: np.ndarray
+    name_numbers: np.ndarray
+
+
 class ArticleEncoder:
     """Turns a range of rows of the preprocessed dataset into a record batch and the tally of its anchors."""
 
@@ -182,21 +191,17 @@ class ArticleEncoder:
         texts = table["text"].to_pylist()
         encoded = self._aligner.tokenize(texts)
         anchors = table["anchors"].chunk(0)
-        anchor_bounds = anchors.offsets.to_numpy()
-        fields = anchors.values
-        starts, ends = fields.field("start").to_numpy(), fields.field("end").to_numpy()
-        qids = fields.field("wikidata_id").to_pylist()
-        entity_starts, entity_ends, name_numbers = [], [], []
+        bounds = anchors.offsets.to_numpy()
+        starts, ends = (anchors.values.field(name).to_numpy() for name in ("start", "end"))
+        qids = anchors.values.field("wikidata_id").to_pylist()
+        entities = []
         for row, (text, ids) in enumerate(zip(texts, encoded, strict=True)):
-            span = slice(anchor_bounds[row], anchor_bounds[row + 1])
+            span = slice(bounds[row], bounds[row + 1])
             kept, numbers = self._choose_names(qids[span], tally)
             tokens = self._aligner.find_tokens(text, ids, np.concatenate([starts[span][kept], ends[span][kept]]))
-            first, last = tokens[: len(kept)], tokens[len(kept) :]
-            aligned = self._cut_and_count(ids, first, last, tally)
-            entity_starts.append(first[aligned])
-            entity_ends.append(last[aligned])
-            name_numbers.append(numbers[aligned])
-        return self._record_batch(table["title"].chunk(0), encoded, entity_starts, entity_ends, name_numbers), tally
+            found = EntitySpans(tokens[: len(kept)], tokens[len(kept) :], numbers)
+            entities.append(self._cut_and_count(ids, found, tally))
+        return self._record_batch(table["title"].chunk(0), encoded, entities), tally
 
     def _choose_names(self, qids: list[str | None], tally: Tally) -> tuple[np.ndarray, np.ndarray]:
         """Which of an article's anchors have a name, and the number of each one's name."""
@@ -210,43 +215,37 @@ class ArticleEncoder:
                 numbers.append(number)
         return np.array(kept, dtype=np.int64), np.array(numbers, dtype=np.int64)
 
-    def _cut_and_count(self, ids: list[int], first: np.ndarray, last: np.ndarray, tally: Tally) -> np.ndarray:
-        """Cut `ids` to the maximum length; which entities have both ends on tokens that are left."""
+    def _cut_and_count(self, ids: list[int], found: EntitySpans, tally: Tally) -> EntitySpans:
+        """Cut `ids` to the maximum length; keep the entities that have both ends on tokens that are left."""
         end = len(ids)
         if self._max_length is not None and len(ids) > self._max_length:
             end = self._aligner.cut(ids, self._max_length)
-        starts_well, ends_well, fits = first != NO_TOKEN, last != NO_TOKEN, last <= end
-        aligned = starts_well & ends_well & fits
-        tally.kept += int(aligned.sum())
+        starts_well, ends_well, fits = found.starts != NO_TOKEN, found.ends != NO_TOKEN, found.ends <= end
+        kept = starts_well & ends_well & fits
+        tally.kept += int(kept.sum())
         tally.drop(DropReason.START_NOT_ON_BOUNDARY, int((~starts_well).sum()))
         tally.drop(DropReason.END_NOT_ON_BOUNDARY, int((starts_well & ~ends_well).sum()))
         tally.drop(DropReason.BEYOND_MAX_LENGTH, int((starts_well & ends_well & ~fits).sum()))
-        return aligned
+        return EntitySpans(found.starts[kept], found.ends[kept], found.name_numbers[kept])
 
-    def _record_batch(
-        self,
-        titles: pa.Array,
-        encoded: list[list[int]],
-        starts: list[np.ndarray],
-        ends: list[np.ndarray],
-        name_numbers: list[np.ndarray],
-    ) -> pa.RecordBatch:
+    def _record_batch(self, titles: pa.Array, encoded: list[list[int]], entities: list[EntitySpans]) -> pa.RecordBatch:
         id_type = self._schema.field("input_ids").type.value_type
-        entity_bounds = integer_array(_bounds(starts), pa.int32())
-        numbers = np.concatenate(name_numbers)
+        numbers = np.concatenate([spans.name_numbers for spans in entities])
         lengths = np.diff(self._names.bounds)[numbers]
         name_bounds = np.cumsum([0, *lengths], dtype=np.int64)
         # Position by position: where its name starts, plus how far it lies after the start of its copy.
         gathered = np.repeat(self._names.bounds[numbers] - name_bounds[:-1], lengths) + np.arange(name_bounds[-1])
-        name_ids = pa.ListArray.from_arrays(
-            integer_array(name_bounds, pa.int32()), integer_array(self._names.ids[gathered], id_type)
-        )
-        flat_ids = np.fromiter(chain.from_iterable(encoded), dtype=id_type.to_pandas_dtype())
+        ids = np.fromiter(chain.from_iterable(encoded), dtype=id_type.to_pandas_dtype())
+        entity_bounds = _bounds([spans.starts for spans in entities])
         columns = [
             titles,
-            pa.ListArray.from_arrays(integer_array(_bounds(encoded), pa.int32()), integer_array(flat_ids, id_type)),
-            pa.ListArray.from_arrays(entity_bounds, integer_array(np.concatenate(starts), pa.int32())),
-            pa.ListArray.from_arrays(entity_bounds, integer_array(np.concatenate(ends), pa.int32())),
-            pa.ListArray.from_arrays(entity_bounds, name_ids),
+            _lists(_bounds(encoded), integer_array(ids, id_type)),
+            _lists(entity_bounds, integer_array(np.concatenate([spans.starts for spans in entities]), pa.int32())),
+            _lists(entity_bounds, integer_array(np.concatenate([spans.ends for spans in entities]), pa.int32())),
+            _lists(entity_bounds, _lists(name_bounds, integer_array(self._names.ids[gathered], id_type))),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+
+def _lists(bounds: np.ndarray, values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(integer_array(bounds, pa.int32()), values)
