@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,30 +73,24 @@ def to_csv(table: Table, cells: Cells) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for (part, row, column), cell in cells.items():
-        ours, authors, gain = cell.ours, cell.authors, cell.gain
-        writer.writerow(
-            [part, row, column]
-            + ([ours.mean, ours.half_width, cell.seeds, cell.items or None] if ours else [None] * 4)
-            + ([authors.mean, authors.half_width] if authors else [None, None])
-            + [cell.difference]
-            + ([gain.difference, gain.low, gain.high, gain.p_value] if gain else [None] * 4)
-            + [cell.counts]
-        )
+    for place, cell in cells.items():
+        ours = (*astuple(cell.ours), cell.seeds, cell.items or None) if cell.ours else [None] * 4
+        authors = astuple(cell.authors) if cell.authors else [None] * 2
+        gain = astuple(cell.gain) if cell.gain else [None] * 4
+        writer.writerow([*place, *ours, *authors, cell.difference, *gain, cell.counts])
     return buffer.getvalue()
 
 
 def _texts(table: Table, cells: Cells, note: str) -> list[str]:
-    baseline = next(row.label for row in table.rows if row.name == table.baseline)
-    measured = any(cell.ours for cell in cells.values())
+    baseline = table.rows[table.baseline_place].label
     texts = [f"**{text}**" for text in (note, fewer_items(table, cells)) if text]
-    if not measured:
+    if not any(cell.ours for cell in cells.values()):
         texts.append(NO_RESULTS)
     texts.append(CAPTION.format(baseline=baseline))
     if any(cell.gain for cell in cells.values()):
         texts.append(GAIN.format(baseline=baseline))
     if table.source:
-        texts += [f"Authors' numbers: {table.source} Doubts: {table.doubt}"]
+        texts.append(f"Authors' numbers: {table.source} Doubts: {table.doubt}")
     return texts
 
 
@@ -120,45 +115,39 @@ def _lines(table: Table, part: Part, cells: Cells) -> Iterator[_Line]:
     for row in table.rows:
         own = [cells[part.name, row.name, column] for column in part.column_names]
         plain = [False for _ in own]
+        gains = [cell.gain for cell in own]
         measured, published = any(cell.ours for cell in own), any(cell.authors for cell in own)
         if measured or not published:
             wanted = len(row.runs(part.columns[0], table.seeds))
-            numbers = [_estimate(cell.ours) + _seeds(cell, wanted) for cell in own]
-            yield _Line(row.label, numbers, [bool(cell.counts) for cell in own])
+            seeds = [f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else "" for cell in own]
+            numbers = _shown(_estimate, [cell.ours for cell in own])
+            yield _Line(row.label, list(map(str.__add__, numbers, seeds)), [bool(cell.counts) for cell in own])
         if published:
             label = "· authors" if measured else f"{row.label}, authors"
+            theirs = [cell.authors for cell in own]
             baselines = [cells[part.name, table.baseline, column].authors for column in part.column_names]
-            bold = [_published_gain(cell.authors, other) for cell, other in zip(own, baselines, strict=True)]
-            yield _Line(label, [_estimate(cell.authors) for cell in own], bold)
+            bold = [bool(a and b and counts_as_gain(a, b)) for a, b in zip(theirs, baselines, strict=True)]
+            yield _Line(label, _shown(_estimate, theirs), bold)
         if any(cell.difference is not None for cell in own):
-            differences = ["–" if cell.difference is None else f"{cell.difference:+.3f}" for cell in own]
-            yield _Line("· difference", differences, plain)
-        if any(cell.gain for cell in own):
-            yield _Line("· gain", [_gain(cell.gain) for cell in own], plain)
-            yield _Line("· p", [_p_value(cell.gain) for cell in own], plain)
+            yield _Line("· difference", _shown("{:+.3f}".format, [cell.difference for cell in own]), plain)
+        if any(gains):
+            yield _Line("· gain", _shown(_gain, gains), plain)
+            yield _Line("· p", _shown(_p_value, gains), plain)
 
 
-def _published_gain(authors: Estimate | None, baseline: Estimate | None) -> bool:
-    return bool(authors and baseline and counts_as_gain(authors, baseline))
+def _shown(form: Callable[[Any], str], values: Sequence[Any]) -> list[str]:
+    return ["–" if value is None else form(value) for value in values]
 
 
-def _estimate(value: Estimate | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value.mean:.3f}" + (f" ±{value.half_width:.3f}" if value.half_width is not None else "")
+def _estimate(value: Estimate) -> str:
+    return f"{value.mean:.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
 
 
-def _seeds(cell: Cell, wanted: int) -> str:
-    return f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else ""
+def _gain(gain: Gain) -> str:
+    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
-def _gain(gain: Gain | None) -> str:
-    return "–" if gain is None else f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-
-
-def _p_value(gain: Gain | None) -> str:
-    if gain is None:
-        return "–"
+def _p_value(gain: Gain) -> str:
     return f"{gain.p_value:.3f}" if gain.p_value >= 0.001 else "<0.001"
 
 
