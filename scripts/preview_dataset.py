@@ -81,7 +81,7 @@ def main(
     if preprocessed_dataset_dir is not None and wikidata_id_file is not None:
         from leia.reports.links import LinkExplainer
 
-        explainer = LinkExplainer.open(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
+        explainer = LinkExplainer(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
     tags = {"entity_name_start_token_id": tag_ids[0], "entity_name_end_token_id": tag_ids[1]}
     stream = LeiaConstantLengthDataset(dataset, **tags, **stream_options)

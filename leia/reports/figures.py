@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from leia.base.errors import InputError
 from leia.base.outputs import new_file
 from leia.base.text import read_json
 from leia.tables.rendering import Cells, fewer_items
 from leia.tables.table import Part, Row, Table
-from leia.training.checkpoints import newest_checkpoint
+from leia.training.checkpoints import LOG_FILE, newest_checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,23 +48,15 @@ def tidy(panel: "Axes", **grid: Any) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-class Point(NamedTuple):
-    """A gain and the ends of its 95% interval, which are the gain itself where none is known."""
-
-    column: str
-    gain: float
-    low: float
-    high: float
-
-
 @dataclass(frozen=True)
 class _Series:
-    """The points of one row in one colour; those of the authors are `hollow`."""
+    """Gains of one row, those of the authors `hollow`: for each the place of its column, the gain, and the ends of its
+    95% interval, which are the gain itself where none is known."""
 
     label: str
     colour: str
     hollow: bool
-    points: list[Point]
+    gains: list[tuple[int, float, float, float]]
 
 
 def draw_gains(table: Table, cells: Cells, note: str = "") -> "Figure":
@@ -73,17 +67,15 @@ def draw_gains(table: Table, cells: Cells, note: str = "") -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    names = [row.name for row in table.rows]
-    rows = table.rows[names.index(table.baseline) + 1 :]
-    baseline = table.rows[names.index(table.baseline)]
+    rows, baseline = table.rows[table.baseline_place + 1 :], table.rows[table.baseline_place]
     width = 2.0 + max(len(part.column_names) for part in table.parts) * max(0.8, 0.28 * len(rows))
     figure = Figure(figsize=(max(6.4, width), 1.6 + 2.4 * len(table.parts) + 0.2 * len(rows)), layout="constrained")
     panels = figure.subplots(len(table.parts), 1, squeeze=False)[:, 0]
+    handles: dict[str, Any] = {}
     for panel, part in zip(panels, table.parts, strict=True):
         _draw_part(panel, part, _series(part, rows, baseline, cells))
-    handles = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+        drawn, labels = panel.get_legend_handles_labels()
+        handles |= zip(labels, drawn, strict=True)
     if handles:
         remark = "\n".join(wrap(fewer_items(table, cells), 90))
         place = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 8}
@@ -97,37 +89,28 @@ def _series(part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> lis
     """Of each row what was measured and the authors' numbers, where there are any."""
     series = []
     for index, row in enumerate(rows):
+        measured, published = [], []
+        for place, column in enumerate(part.column_names):
+            cell, other = cells[part.name, row.name, column], cells[part.name, baseline.name, column]
+            if cell.gain:
+                measured.append((place, cell.gain.difference, cell.gain.low, cell.gain.high))
+            if cell.authors and other.authors:
+                gain = cell.authors.mean - other.authors.mean
+                width = math.hypot(cell.authors.half_width or 0.0, other.authors.half_width or 0.0)
+                published.append((place, gain, gain - width, gain + width))
         colour = COLOURS[index % len(COLOURS)]
-        series.append(_Series(f"{row.label}, measured", colour, False, _measured(part, row, cells)))
-        series.append(_Series(f"{row.label}, authors", colour, True, _authors(part, row, baseline, cells)))
-    return [one for one in series if one.points]
-
-
-def _measured(part: Part, row: Row, cells: Cells) -> list[Point]:
-    gains = [(column, cells[part.name, row.name, column].gain) for column in part.column_names]
-    return [Point(column, gain.difference, gain.low, gain.high) for column, gain in gains if gain]
-
-
-def _authors(part: Part, row: Row, baseline: Row, cells: Cells) -> list[Point]:
-    points = []
-    for column in part.column_names:
-        ours, theirs = cells[part.name, row.name, column].authors, cells[part.name, baseline.name, column].authors
-        if ours and theirs:
-            gain, width = ours.mean - theirs.mean, math.hypot(ours.half_width or 0.0, theirs.half_width or 0.0)
-            points.append(Point(column, gain, gain - width, gain + width))
-    return points
+        series.append(_Series(f"{row.label}, measured", colour, False, measured))
+        series.append(_Series(f"{row.label}, authors", colour, True, published))
+    return [one for one in series if one.gains]
 
 
 def _draw_part(panel: "Axes", part: Part, series: Sequence[_Series]) -> None:
-    names = part.column_names
-    for place, one in enumerate(series):
-        offset = 0.8 * ((place + 0.5) / len(series) - 0.5)
-        below = [point.gain - point.low for point in one.points]
-        above = [point.high - point.gain for point in one.points]
+    for number, one in enumerate(series):
+        places, gains, lows, highs = np.array(one.gains).T
         panel.errorbar(
-            [names.index(point.column) + offset for point in one.points],
-            [point.gain for point in one.points],
-            [below, above],
+            places + 0.8 * ((number + 0.5) / len(series) - 0.5),
+            gains,
+            [gains - lows, highs - gains],
             fmt="D" if one.hollow else "o",
             color=one.colour,
             markerfacecolor="white" if one.hollow else None,
@@ -137,8 +120,8 @@ def _draw_part(panel: "Axes", part: Part, series: Sequence[_Series]) -> None:
             label=one.label,
         )
     panel.axhline(0, color="0.4", linewidth=0.9)
-    panel.set_xticks(range(len(names)), names)
-    panel.set_xlim(-0.6, len(names) - 0.4)
+    panel.set_xticks(range(len(part.column_names)), part.column_names)
+    panel.set_xlim(-0.6, len(part.column_names) - 0.4)
     tidy(panel, axis="y", color="0.9")
     panel.set_title(part.title, fontsize=10, loc="left")
     panel.set_ylabel("gain in accuracy", fontsize=9)
@@ -151,7 +134,6 @@ PROGRESS = {
     "tokens_per_second": "tokens / second, all processes",
     "mfu": "model FLOPs utilisation",
 }
-_LINE_STYLES = ("-", "--", ":")
 _TICKS: dict[str, Callable[[float, int], str]] = {
     "learning_rate": lambda value, _: f"{value:.1e}".replace("e-0", "e-") if value else "0",
     "tokens_per_second": lambda value, _: f"{value:,.0f}",
@@ -180,14 +162,13 @@ class RunLog:
 
 def read_log(run_dir: Path) -> RunLog:
     """The log of a run of train.sh. Raises `InputError` where there is none (yet)."""
-    newest = newest_checkpoint(run_dir)
-    folders = [folder for folder in (run_dir, newest) if folder and (folder / "trainer_state.json").is_file()]
-    if not folders:
+    logs = [folder / LOG_FILE for folder in (run_dir, newest_checkpoint(run_dir)) if folder]
+    path = next(filter(Path.is_file, logs), None)
+    if path is None:
         raise InputError(
-            f"{run_dir}: holds neither trainer_state.json nor a checkpoint; expected the OUTPUT_DIR of a run of "
+            f"{run_dir}: holds neither {LOG_FILE} nor a checkpoint; expected the OUTPUT_DIR of a run of "
             "train.sh that has saved a checkpoint (save_steps)"
         )
-    path = folders[0] / "trainer_state.json"
     state = read_json(path, "expected the log of a run of train.sh")
     try:
         entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
@@ -219,14 +200,10 @@ def draw_runs(runs: Sequence[RunLog]) -> "Figure":
 def _draw_panel(panel: "Axes", key: str, runs: Sequence[RunLog]) -> None:
     for number, run in enumerate(runs):
         steps, values = run.series(key)
-        panel.plot(
-            steps,
-            values,
-            _LINE_STYLES[number // len(COLOURS) % len(_LINE_STYLES)],
-            color=COLOURS[number % len(COLOURS)],
-            linewidth=1.1 + 1.1 * (1 - (number + 1) / len(runs)),  # a line that hides another is the thinner one
-            marker="o" if len(steps) == 1 else None,
-        )
+        round_of_colours, colour = divmod(number, len(COLOURS))
+        style = ("-", "--", ":")[round_of_colours % 3] + ("o" if len(steps) == 1 else "")
+        width = 1.1 + 1.1 * (1 - (number + 1) / len(runs))  # a line that hides another is the thinner one
+        panel.plot(steps, values, style, color=COLOURS[colour], linewidth=width)
     panel.set_title((LOSSES | PROGRESS)[key], fontsize=10, loc="left")
     panel.set_xlabel("step", fontsize=9)
     if key == "loss":
