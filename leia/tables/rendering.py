@@ -15,21 +15,11 @@ from leia.tables.table import PAPER_ITEMS, Cell, Part, Table
 
 Cells = Mapping[tuple[str, str, str], Cell]
 
-CAPTION = (
-    "Accuracy; ±: half width of the 95% t interval over training seeds, where there are several; "
-    "n: seeds, where some are still missing. **Bold**: a gain by "
-    "the paper's criterion, the lower end above the upper end of the row {baseline!r}."
-)
-GAIN = (
-    "Gain: over the row {baseline!r} on the same items, with its 95% interval by a paired bootstrap over items; "
-    "p: the share of bootstrap samples without a gain."
-)
 CSV_COLUMNS = (
     *("part", "row", "column", "mean", "half_width", "seeds", "items"),
     *("authors_mean", "authors_half_width", "difference_to_authors"),
     *("gain_over_baseline", "gain_low", "gain_high", "gain_p", "counts_as_gain"),
 )
-NO_RESULTS = "There are no results yet: no number below was measured here."
 
 
 @dataclass(frozen=True)
@@ -85,10 +75,17 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
     baseline = table.rows[table.baseline_place].label
     texts = [f"**{text}**" for text in (note, fewer_items(table, cells)) if text]
     if not any(cell.ours for cell in cells.values()):
-        texts.append(NO_RESULTS)
-    texts.append(CAPTION.format(baseline=baseline))
+        texts.append("There are no results yet: no number below was measured here.")
+    texts.append(
+        "Accuracy; ±: half width of the 95% t interval over training seeds, where there are several; n: seeds, where "
+        "some are still missing. **Bold**: a gain by the paper's criterion, the lower end above the upper end of the "
+        f"row {baseline!r}."
+    )
     if any(cell.gain for cell in cells.values()):
-        texts.append(GAIN.format(baseline=baseline))
+        texts.append(
+            f"Gain: over the row {baseline!r} on the same items, with its 95% interval by a paired bootstrap over "
+            "items; p: the share of bootstrap samples without a gain."
+        )
     if table.source:
         texts.append(f"Authors' numbers: {table.source} Doubts: {table.doubt}")
     return texts
