@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from leia.base.errors import DropReason, InputError
 from leia.base.text import latex, latex_table, markdown, markdown_table, read_json
 from leia.reports.figures import COLOURS, tidy
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = ("articles", "tokens", "entities", "tokens / article", "entities / article", "names / 1,000 tokens")
 REPORT_FILES = ("corpus.md", "corpus.tex", "corpus.svg", "corpus.pdf")
@@ -117,10 +116,8 @@ def to_latex(corpora: Sequence[Corpus]) -> str:
     return latex_table(["language", *COLUMNS], [[latex(corpus.language), *corpus.cells()] for corpus in corpora]) + "\n"
 
 
-def draw_corpora(corpora: Sequence[Corpus]) -> "Figure":
+def draw_corpora(corpora: Sequence[Corpus]) -> Figure:
     """What became of the links, the density of names and the lengths of articles."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(11, 2.6 + 0.35 * len(corpora)), layout="constrained")
     funnel, density, lengths = figure.subplots(1, 3, width_ratios=[2, 1, 1.5])
     _draw_funnel(funnel, corpora)
@@ -136,7 +133,7 @@ def draw_corpora(corpora: Sequence[Corpus]) -> "Figure":
     return figure
 
 
-def _draw_funnel(panel: "Axes", corpora: Sequence[Corpus]) -> None:
+def _draw_funnel(panel: Axes, corpora: Sequence[Corpus]) -> None:
     languages = [corpus.language for corpus in corpora]
     reasons = reasons_of(corpora)
     named = reasons if len(reasons) < len(COLOURS) else reasons[: len(COLOURS) - 2]
@@ -154,7 +151,7 @@ def _draw_funnel(panel: "Axes", corpora: Sequence[Corpus]) -> None:
     panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7, frameon=False)
 
 
-def _draw_lengths(panel: "Axes", corpora: Sequence[Corpus]) -> None:
+def _draw_lengths(panel: Axes, corpora: Sequence[Corpus]) -> None:
     for number, corpus in enumerate(corpora):
         bins = corpus.dataset["article_length"].get("histogram", [])
         middles = [(least + greatest + 1) / 2 for least, greatest, _ in bins]

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from leia.base.errors import InputError
 from leia.base.outputs import new_file
@@ -20,27 +23,19 @@ from leia.tables.rendering import Cells, fewer_items
 from leia.tables.table import Part, Row, Table
 from leia.training.checkpoints import LOG_FILE, newest_checkpoint
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#444444")
 """Told apart by colour-blind readers too (after Okabe and Ito, without their yellow, which white paper swallows)."""
 
-IMAGE_FORMATS = ("svg", "png", "pdf")
 
-
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write `figure` to `path`, whose suffix is one of the `IMAGE_FORMATS`; the same bytes for the same figure."""
-    from matplotlib import rc_context
-
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write `figure` to `path`, which ends in .svg, .png or .pdf; the same bytes for the same figure."""
     image_format = path.suffix.removeprefix(".")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     with rc_context({"svg.hashsalt": "leia"}), new_file(path) as partial:
         figure.savefig(partial, format=image_format, metadata=undated[image_format], dpi=160)
 
 
-def tidy(panel: "Axes", **grid: Any) -> None:
+def tidy(panel: Axes, **grid: Any) -> None:
     """Take away the frame above and on the right; draw a thin `grid` below the data where one is described."""
     if grid:
         panel.grid(linewidth=0.6, **grid)
@@ -59,14 +54,12 @@ class _Series:
     gains: list[tuple[int, float, float, float]]
 
 
-def draw_gains(table: Table, cells: Cells, note: str = "") -> "Figure":
+def draw_gains(table: Table, cells: Cells, note: str = "") -> Figure:
     """The gains of the rows below the baseline, a panel for each part of the table.
 
     Measured gains have the interval of the paired bootstrap over items. The authors' have that of the difference of
     two means over seeds, taken as independent.
     """
-    from matplotlib.figure import Figure
-
     rows, baseline = table.rows[table.baseline_place + 1 :], table.rows[table.baseline_place]
     width = 2.0 + max(len(part.column_names) for part in table.parts) * max(0.8, 0.28 * len(rows))
     figure = Figure(figsize=(max(6.4, width), 1.6 + 2.4 * len(table.parts) + 0.2 * len(rows)), layout="constrained")
@@ -104,7 +97,7 @@ def _series(part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> lis
     return [one for one in series if one.gains]
 
 
-def _draw_part(panel: "Axes", part: Part, series: Sequence[_Series]) -> None:
+def _draw_part(panel: Axes, part: Part, series: Sequence[_Series]) -> None:
     for number, one in enumerate(series):
         places, gains, lows, highs = np.array(one.gains).T
         panel.errorbar(
@@ -180,10 +173,8 @@ def read_log(run_dir: Path) -> RunLog:
     return log
 
 
-def draw_runs(runs: Sequence[RunLog]) -> "Figure":
+def draw_runs(runs: Sequence[RunLog]) -> Figure:
     """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes."""
-    from matplotlib.figure import Figure
-
     rows = [[key for key in row if any(run.series(key)[0] for run in runs)] for row in (LOSSES, PROGRESS)]
     rows = [row for row in rows if row]
     figure = Figure(figsize=(11, 2.7 * len(rows) + 0.22 * len(runs)), layout="constrained")
@@ -197,7 +188,7 @@ def draw_runs(runs: Sequence[RunLog]) -> "Figure":
     return figure
 
 
-def _draw_panel(panel: "Axes", key: str, runs: Sequence[RunLog]) -> None:
+def _draw_panel(panel: Axes, key: str, runs: Sequence[RunLog]) -> None:
     for number, run in enumerate(runs):
         steps, values = run.series(key)
         round_of_colours, colour = divmod(number, len(COLOURS))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticle, open_articles
 from leia.base.errors import DropReason, InputError
@@ -14,9 +15,6 @@ from leia.base.step import Counts
 from leia.data.alignment import Aligner, drop_reason
 from leia.data.encoding import distinct_qids
 from leia.data.names import NameRule, read_pivot_titles
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class LinkExplainer:
         self,
         preprocessed_dataset_dir: str,
         wikidata_id_file: str,
-        tokenizer: "PreTrainedTokenizerBase",
+        tokenizer: PreTrainedTokenizerBase,
         manifest: Mapping[str, Any] | None,
     ) -> None:
         """`manifest` is that of the training dataset: its options are those of the build. `tokenizer` is without the

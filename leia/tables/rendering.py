@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -22,26 +22,13 @@ CSV_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One line of a table as text: its label, its cells, and which of them are bold."""
-
-    label: str
-    cells: list[str]
-    bold: list[bool]
-
-    def texts(self, bold: str, escape: Callable[[str], str] = str) -> list[str]:
-        """The cells by `escape`, those that are bold put into the format `bold`."""
-        cells = zip(map(escape, self.cells), self.bold, strict=True)
-        return [bold.format(cell) if is_bold else cell for cell, is_bold in cells]
-
-
 def to_markdown(table: Table, cells: Cells, note: str = "") -> str:
     """The table with its caption, source and doubts."""
     blocks = [f"# {markdown(table.title)}", *_texts(table, cells, note)]
     for part in table.parts:
         head = ["", *map(markdown, part.column_names)]
-        rows = [[markdown(line.label), *line.texts("**{}**")] for line in _lines(table, part, cells)]
+        lines = _lines(table, part, cells)
+        rows = [[markdown(label), *(f"**{text}**" if bold else text for text, bold in line)] for label, line in lines]
         blocks += [f"## {markdown(part.title)}", markdown_table(head, rows).rstrip()]
     return "\n\n".join(blocks) + "\n"
 
@@ -50,7 +37,10 @@ def to_latex(table: Table, cells: Cells, note: str = "") -> str:
     """One `table` environment a part; needs the package booktabs."""
     blocks = ["".join(f"% {one_line(text)}\n" for text in _texts(table, cells, note)).replace("**", "")]
     for part in table.parts:
-        rows = [[_tex(line.label), *line.texts(r"\textbf{{{}}}", _tex)] for line in _lines(table, part, cells)]
+        rows = [
+            [_tex(label), *(rf"\textbf{{{_tex(text)}}}" if bold else _tex(text) for text, bold in line)]
+            for label, line in _lines(table, part, cells)
+        ]
         tabular = latex_table(["", *map(_tex, part.column_names)], rows)
         caption = " ".join(filter(None, [note, f"{table.title}: {part.title}.", fewer_items(table, cells)]))
         lines = [r"\begin{table}", r"\centering\small", tabular, rf"\caption{{{_tex(caption)}}}", r"\end{table}", ""]
@@ -107,36 +97,37 @@ def fewer_items(table: Table, cells: Cells) -> str:
     return f"Fewer items than in the paper, so no comparison with its numbers: {'; '.join(groups)}." if groups else ""
 
 
-def _lines(table: Table, part: Part, cells: Cells) -> Iterator[_Line]:
-    """Of each row its own numbers, the authors', the difference, the gain."""
+def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
+    """Of each row its own numbers, the authors', the difference, the gain: a label, and the cells, each with whether it
+    is bold."""
     for row in table.rows:
         own = [cells[part.name, row.name, column] for column in part.column_names]
-        plain = [False for _ in own]
-        gains = [cell.gain for cell in own]
         measured, published = any(cell.ours for cell in own), any(cell.authors for cell in own)
         if measured or not published:
             wanted = len(row.runs(part.columns[0], table.seeds))
             seeds = [f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else "" for cell in own]
-            numbers = _shown(_estimate, [cell.ours for cell in own])
-            yield _Line(row.label, list(map(str.__add__, numbers, seeds)), [bool(cell.counts) for cell in own])
+            yield row.label, [(_estimate(cell.ours) + n, bool(cell.counts)) for cell, n in zip(own, seeds, strict=True)]
         if published:
-            label = "· authors" if measured else f"{row.label}, authors"
-            theirs = [cell.authors for cell in own]
-            baselines = [cells[part.name, table.baseline, column].authors for column in part.column_names]
-            bold = [bool(a and b and counts_as_gain(a, b)) for a, b in zip(theirs, baselines, strict=True)]
-            yield _Line(label, _shown(_estimate, theirs), bold)
+            line = []
+            for column, cell in zip(part.column_names, own, strict=True):
+                baseline = cells[part.name, table.baseline, column].authors
+                bold = bool(cell.authors and baseline and counts_as_gain(cell.authors, baseline))
+                line.append((_estimate(cell.authors), bold))
+            yield "· authors" if measured else f"{row.label}, authors", line
         if any(cell.difference is not None for cell in own):
-            yield _Line("· difference", _shown("{:+.3f}".format, [cell.difference for cell in own]), plain)
-        if any(gains):
-            yield _Line("· gain", _shown(_gain, gains), plain)
-            yield _Line("· p", _shown(_p_value, gains), plain)
+            yield "· difference", _plain("{:+.3f}".format, [cell.difference for cell in own])
+        if any(cell.gain for cell in own):
+            yield "· gain", _plain(_gain, [cell.gain for cell in own])
+            yield "· p", _plain(_p_value, [cell.gain for cell in own])
 
 
-def _shown(form: Callable[[Any], str], values: Sequence[Any]) -> list[str]:
-    return ["–" if value is None else form(value) for value in values]
+def _plain(form: Callable[[Any], str], values: Sequence[Any]) -> list[tuple[str, bool]]:
+    return [("–" if value is None else form(value), False) for value in values]
 
 
-def _estimate(value: Estimate) -> str:
+def _estimate(value: Estimate | None) -> str:
+    if value is None:
+        return "–"
     return f"{value.mean:.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
 
 
