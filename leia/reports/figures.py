@@ -43,17 +43,6 @@ def tidy(panel: Axes, **grid: Any) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-@dataclass(frozen=True)
-class _Series:
-    """Gains of one row, those of the authors `hollow`: for each the place of its column, the gain, and the ends of its
-    95% interval, which are the gain itself where none is known."""
-
-    label: str
-    colour: str
-    hollow: bool
-    gains: list[tuple[int, float, float, float]]
-
-
 def draw_gains(table: Table, cells: Cells, note: str = "") -> Figure:
     """The gains of the rows below the baseline, a panel for each part of the table.
 
@@ -66,7 +55,7 @@ def draw_gains(table: Table, cells: Cells, note: str = "") -> Figure:
     panels = figure.subplots(len(table.parts), 1, squeeze=False)[:, 0]
     handles: dict[str, Any] = {}
     for panel, part in zip(panels, table.parts, strict=True):
-        _draw_part(panel, part, _series(part, rows, baseline, cells))
+        _draw_part(panel, part, rows, baseline, cells)
         drawn, labels = panel.get_legend_handles_labels()
         handles |= zip(labels, drawn, strict=True)
     if handles:
@@ -78,8 +67,11 @@ def draw_gains(table: Table, cells: Cells, note: str = "") -> Figure:
     return figure
 
 
-def _series(part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> list[_Series]:
-    """Of each row what was measured and the authors' numbers, where there are any."""
+def _series(
+    part: Part, rows: Sequence[Row], baseline: Row, cells: Cells
+) -> list[tuple[dict[str, str], list[tuple[int, float, float, float]]]]:
+    """Of each row what was measured and the authors' numbers, where there are any: a style for the drawing, and the
+    gains (place of the column, gain, both ends of its interval, which are the gain itself where none is known)."""
     series = []
     for index, row in enumerate(rows):
         measured, published = [], []
@@ -91,27 +83,20 @@ def _series(part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> lis
                 gain = cell.authors.mean - other.authors.mean
                 width = math.hypot(cell.authors.half_width or 0.0, other.authors.half_width or 0.0)
                 published.append((place, gain, gain - width, gain + width))
-        colour = COLOURS[index % len(COLOURS)]
-        series.append(_Series(f"{row.label}, measured", colour, False, measured))
-        series.append(_Series(f"{row.label}, authors", colour, True, published))
-    return [one for one in series if one.gains]
+        style = {"color": COLOURS[index % len(COLOURS)]}
+        series.append((style | {"label": f"{row.label}, measured", "fmt": "o"}, measured))
+        hollow = {"label": f"{row.label}, authors", "fmt": "D", "markerfacecolor": "white"}
+        series.append((style | hollow, published))
+    return [(style, gains) for style, gains in series if gains]
 
 
-def _draw_part(panel: Axes, part: Part, series: Sequence[_Series]) -> None:
-    for number, one in enumerate(series):
-        places, gains, lows, highs = np.array(one.gains).T
-        panel.errorbar(
-            places + 0.8 * ((number + 0.5) / len(series) - 0.5),
-            gains,
-            [gains - lows, highs - gains],
-            fmt="D" if one.hollow else "o",
-            color=one.colour,
-            markerfacecolor="white" if one.hollow else None,
-            markersize=5,
-            capsize=2,
-            linewidth=1.2,
-            label=one.label,
-        )
+def _draw_part(panel: Axes, part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> None:
+    series = _series(part, rows, baseline, cells)
+    for number, (style, points) in enumerate(series):
+        places, gains, lows, highs = np.array(points).T
+        offset = 0.8 * ((number + 0.5) / len(series) - 0.5)
+        errors = [gains - lows, highs - gains]
+        panel.errorbar(places + offset, gains, errors, **style, markersize=5, capsize=2, linewidth=1.2)
     panel.axhline(0, color="0.4", linewidth=0.9)
     panel.set_xticks(range(len(part.column_names)), part.column_names)
     panel.set_xlim(-0.6, len(part.column_names) - 0.4)

@@ -7,7 +7,7 @@ so that it can do what `insert_entity_names` and `LeiaConstantLengthDataset` do.
 import json
 import random
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ from leia.base.outputs import write_file
 from leia.base.text import visible
 from leia.data.collator import LeiaDataCollator
 from leia.data.insertion import draw_numbers
+from leia.data.names import NameRule
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.reports.links import LinkExplainer
 from leia.reports.preview import TokenTexts
@@ -42,12 +43,12 @@ def page_data(
     titles: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     explainer: LinkExplainer | None,
-    pivot_language: str,
+    manifest: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What the page needs to draw the first `num_blocks` blocks of `stream` for every strategy and probability.
 
-    `name` is that of the dataset, `titles[row]` that of its article. Without an `explainer` the page knows no more of a
-    link than the name that it gives.
+    `name` and `manifest` are those of the dataset, `titles[row]` that of its article. Without an `explainer` the page
+    knows no more of a link than the name that it gives.
     """
     texts = TokenTexts(tokenizer)
     readings = list(_readings(stream, num_blocks * stream.max_length))
@@ -58,7 +59,7 @@ def page_data(
     return {
         "dataset": name,
         "language": explainer and explainer.language,
-        "pivot_language": pivot_language,
+        "pivot_language": NameRule.of_manifest(manifest).pivot_language,
         "direction": _direction(piece for article in articles for piece in article["pieces"]),
         "blocks": num_blocks,
         "max_length": stream.max_length,

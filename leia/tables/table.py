@@ -57,8 +57,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Training:
-    """How a row's runs are trained: a file of `configs/train/`, and what variables of `train.sh` and arguments of
-    `scripts/train.py` set instead."""
+    """A file of `configs/train/`, and what variables of `train.sh` and arguments of `scripts/train.py` set over it."""
 
     config: str
     variables: dict[str, str] = field(default_factory=dict)
