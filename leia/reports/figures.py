@@ -1,7 +1,6 @@
-"""Figures: the gains of a filled table over its baseline, and the losses, learning rate and speed of training runs.
+"""Figures: the gains of a filled table over its baseline, and what training runs logged in `trainer_state.json`.
 
-The log of a run is `trainer_state.json`: of a finished run the one in its folder, of a run that has not ended that of
-its newest checkpoint. A continued run has one log of all its steps.
+Of a run that has not ended that of its newest checkpoint is read. A continued run has one log of all its steps.
 """
 
 import math
@@ -127,11 +126,6 @@ class RunLog:
     entries: list[dict[str, float]]
     steps: int
 
-    def series(self, key: str) -> tuple[list[float], list[float]]:
-        """Steps and values of one figure, empty where it was not logged."""
-        logged = [(entry["step"], entry[key]) for entry in self.entries if key in entry]
-        return [step for step, _ in logged], [value for _, value in logged]
-
     def describe(self) -> str:
         last = self.entries[-1]
         tokens = f", {last['tokens_seen']:,} tokens" if "tokens_seen" in last else ""
@@ -160,8 +154,8 @@ def read_log(run_dir: Path) -> RunLog:
 
 def draw_runs(runs: Sequence[RunLog]) -> Figure:
     """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes."""
-    rows = [[key for key in row if any(run.series(key)[0] for run in runs)] for row in (LOSSES, PROGRESS)]
-    rows = [row for row in rows if row]
+    logged = {key for run in runs for entry in run.entries for key in entry}
+    rows = [keys for row in (LOSSES, PROGRESS) if (keys := [key for key in row if key in logged])]
     figure = Figure(figsize=(11, 2.7 * len(rows) + 0.22 * len(runs)), layout="constrained")
     for keys, part in zip(rows, figure.subfigures(len(rows), 1, squeeze=False)[:, 0], strict=True):
         panels = part.subplots(1, len(keys), sharey=keys[0] in LOSSES, squeeze=False)[0]
@@ -175,7 +169,8 @@ def draw_runs(runs: Sequence[RunLog]) -> Figure:
 
 def _draw_panel(panel: Axes, key: str, runs: Sequence[RunLog]) -> None:
     for number, run in enumerate(runs):
-        steps, values = run.series(key)
+        entries = [entry for entry in run.entries if key in entry]
+        steps, values = ([entry[name] for entry in entries] for name in ("step", key))
         round_of_colours, colour = divmod(number, len(COLOURS))
         style = ("-", "--", ":")[round_of_colours % 3] + ("o" if len(steps) == 1 else "")
         width = 1.1 + 1.1 * (1 - (number + 1) / len(runs))  # a line that hides another is the thinner one

@@ -35,8 +35,10 @@ class ExplainedLink:
 
 
 class LinkExplainer:
-    """Explains the links of a training dataset, article by article, from the preprocessed dataset that it was made
-    from."""
+    """Explains the links of a training dataset, article by article, from the articles that it was made of.
+
+    `manifest` is that of the training dataset, `tokenizer` is without the tags, as the build had it.
+    """
 
     def __init__(
         self,
@@ -45,8 +47,6 @@ class LinkExplainer:
         tokenizer: PreTrainedTokenizerBase,
         manifest: Mapping[str, Any] | None,
     ) -> None:
-        """`manifest` is that of the training dataset: its options are those of the build. `tokenizer` is without the
-        tags, as the build had it."""
         self._folder = preprocessed_dataset_dir
         self._rows = open_articles(preprocessed_dataset_dir)
         rule = NameRule.of_manifest(manifest)

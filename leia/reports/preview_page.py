@@ -25,15 +25,13 @@ from leia.data.packing import LeiaConstantLengthDataset
 from leia.reports.links import LinkExplainer
 from leia.reports.preview import TokenTexts
 
-TEMPLATE = Path(__file__).with_name("preview_page.html")
-
 
 def write_page(path: str, data: dict[str, Any]) -> None:
     """Write the page for `data` of `page_data`, complete or not at all."""
     # In a script element nothing but "<" can end the element; inside of a JSON string \u003c is the same.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    before, after = TEMPLATE.read_text(encoding="utf-8").split("PREVIEW_DATA")
-    write_file(path, before + text + after)
+    page = Path(__file__).with_name("preview_page.html").read_text(encoding="utf-8")
+    write_file(path, page.replace("PREVIEW_DATA", text))
 
 
 def page_data(

@@ -69,7 +69,7 @@ def link_statistics(preprocessed: "Dataset", manifest: Mapping[str, Any] | None,
 
 
 def most_inserted_names(dataset: "Dataset") -> list[tuple[list[int], int]]:
-    """`(token ids of a name, number of entities with it)` of the most frequent names of a training dataset."""
+    """Token ids and number of entities of the most frequent names of a training dataset."""
     keys, id_type = [], np.int32
     for lists in _names(dataset).chunks:
         # The bytes of a list's numbers as one binary value, so that Arrow can count them; nothing is copied.

@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Run:
-    """One model of a row: what it is trained on, and how many tokens it is still to read for which columns."""
+    """One model of a row, and how many tokens it is still to read for which columns."""
 
     name: str
     language: str

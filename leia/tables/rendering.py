@@ -117,7 +117,8 @@ def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[t
         if any(cell.difference is not None for cell in own):
             yield "· difference", _plain("{:+.3f}".format, [cell.difference for cell in own])
         if any(cell.gain for cell in own):
-            yield "· gain", _plain(_gain, [cell.gain for cell in own])
+            interval = "{0.difference:+.3f} [{0.low:+.3f}, {0.high:+.3f}]"
+            yield "· gain", _plain(interval.format, [cell.gain for cell in own])
             yield "· p", _plain(_p_value, [cell.gain for cell in own])
 
 
@@ -129,10 +130,6 @@ def _estimate(value: Estimate | None) -> str:
     if value is None:
         return "–"
     return f"{value.mean:.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
-
-
-def _gain(gain: Gain) -> str:
-    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 def _p_value(gain: Gain) -> str:

@@ -148,15 +148,12 @@ def _row(content: dict[str, Any], default_config: str) -> Row:
         part: {str(column): Estimate(*cell) for column, cell in cells.items()}
         for part, cells in content.pop("authors", {}).items()
     }
-    return Row(training=_training(content.pop("train", None), default_config), authors=authors, **content)
-
-
-def _training(content: str | Mapping[str, Any] | None, default_config: str) -> Training | None:
-    """Of a row's `train`: a training file, or what is set over the table's `train_config`."""
-    if content is None or isinstance(content, str):
-        return Training(content) if content else None
-    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(content[name]) for name in ("strategy", "prob")}
-    return Training(default_config, variables, content.get("arguments", []))
+    train = content.pop("train", None)  # a training file, or what is set over the table's `train_config`
+    if train is None or isinstance(train, str):
+        return Row(training=Training(train) if train else None, authors=authors, **content)
+    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(train[name]) for name in ("strategy", "prob")}
+    training = Training(default_config, variables, train.get("arguments", []))
+    return Row(training=training, authors=authors, **content)
 
 
 def fill(table: Table, results_dir: Path | None) -> dict[tuple[str, str, str], Cell]:
