@@ -23,7 +23,6 @@ from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, input_folder
 @click.option("--note", default="", help="A line above the table and the figure, say what the models are.")
 def main(table: str, results_dir: str | None, output_dir: str | None, note: str) -> None:
     from leia.base.outputs import write_file
-    from leia.reports.figures import draw_gains, save_figure
     from leia.tables.rendering import to_csv, to_latex, to_markdown
     from leia.tables.table import fill, load_table
 
@@ -32,6 +31,8 @@ def main(table: str, results_dir: str | None, output_dir: str | None, note: str)
     markdown = to_markdown(content, cells, note)
     click.echo(markdown)
     if output_dir:
+        from leia.reports.figures import draw_gains, save_figure
+
         base = Path(output_dir) / Path(table).stem
         texts = {".md": markdown, ".tex": to_latex(content, cells, note), ".csv": to_csv(content, cells)}
         for suffix, text in texts.items():

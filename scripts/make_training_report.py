@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from leia.base.cli import command, input_folder
-from leia.reports.figures import IMAGE_FORMATS
+
+IMAGE_FORMATS = ("svg", "png", "pdf")
 
 
 def image_file(_: click.Context, __: click.Parameter, value: str) -> Path:

@@ -55,6 +55,7 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
 def main(
     model_name: str,
     dataset_dir: str,
+    max_length: int,
     num_samples: int | None,
     text_file: str | None,
     html_file: str | None,
@@ -63,41 +64,40 @@ def main(
     trust_remote_code: bool,
     **stream_options: Any,
 ) -> None:
-    if (preprocessed_dataset_dir is None) != (wikidata_id_file is None):
-        raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
-    if preprocessed_dataset_dir is not None and html_file is None:
-        raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file are for --html")
+    check_sources(preprocessed_dataset_dir, wikidata_id_file, html_file)
     from leia.base.datasets import open_training_dataset
     from leia.base.step import read_manifest
     from leia.data.packing import LeiaConstantLengthDataset
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
+    from leia.reports.links import LinkExplainer
     from leia.reports.preview import TokenTexts, render_blocks
+    from leia.reports.preview_page import page_data, write_page
 
-    dataset = open_training_dataset(dataset_dir)
-    manifest = read_manifest(dataset_dir)
+    dataset, manifest = open_training_dataset(dataset_dir), read_manifest(dataset_dir)
     tokenizer = load_tokenizer(model_name, trust_remote_code)
     check_dataset(dataset, tokenizer, manifest, dataset_dir)
     explainer = None
     if preprocessed_dataset_dir is not None and wikidata_id_file is not None:
-        from leia.reports.links import LinkExplainer
-
-        explainer = LinkExplainer.open(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
+        explainer = LinkExplainer(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
-    tags = {"entity_name_start_token_id": tag_ids[0], "entity_name_end_token_id": tag_ids[1]}
-    stream = LeiaConstantLengthDataset(dataset, **tags, **stream_options)
+    stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, **stream_options)
     blocks = render_blocks((block["input_ids"].tolist() for block in stream), TokenTexts(tokenizer), tag_ids)
     if html_file is not None:
-        from leia.reports.preview_page import page_data, write_page
-
         name = Path(dataset_dir).resolve().name
-        pivot_language = (manifest or {}).get("options", {}).get("pivot_language", "en")
-        data = page_data(name, stream, num_samples or SAMPLES, dataset["title"], tokenizer, explainer, pivot_language)
+        data = page_data(name, stream, num_samples or SAMPLES, dataset["title"], tokenizer, explainer, manifest)
         write_page(html_file, data)
         click.echo(f"written: {html_file}")
     if text_file is not None:
         write_text(text_file, islice(blocks, num_samples or SAMPLES))
     if html_file is None and text_file is None:
         show(blocks, num_samples)
+
+
+def check_sources(preprocessed_dataset_dir: str | None, wikidata_id_file: str | None, html_file: str | None) -> None:
+    if (preprocessed_dataset_dir is None) != (wikidata_id_file is None):
+        raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
+    if preprocessed_dataset_dir is not None and html_file is None:
+        raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file are for --html")
 
 
 def write_text(path: str, blocks: Iterable[str]) -> None:

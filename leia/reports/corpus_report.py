@@ -4,21 +4,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from leia.base.errors import DropReason, InputError
 from leia.base.text import latex, latex_table, markdown, markdown_table, read_json
 from leia.reports.figures import COLOURS, tidy
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 COLUMNS = ("articles", "tokens", "entities", "tokens / article", "entities / article", "names / 1,000 tokens")
 REPORT_FILES = ("corpus.md", "corpus.tex", "corpus.svg", "corpus.pdf")
 _DATASET_KEYS = ("articles", "tokens", "entities", "per_article", "names_per_1000_tokens", "article_length", "anchors")
 _LINK_KEYS = ("language", "links", "anchors", "top_names")
-_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def read_corpus(dataset_stats_file: str, link_stats_file: str) -> Corpus:
         links=before["read"],
         names=dataset["entities"],
         drops={**before["dropped"], **build["dropped"]},
-        top_names=(dataset.get("top_names") or links["top_names"])[:_NAMES_SHOWN],
+        top_names=(dataset.get("top_names") or links["top_names"])[:10],
         top_names_are_of_links=not dataset.get("top_names"),
     )
 
@@ -86,20 +84,17 @@ def reasons_of(corpora: Sequence[Corpus]) -> list[str]:
 
 def to_markdown(corpora: Sequence[Corpus]) -> str:
     """The tables of sizes, of the way from links to names, and of the most frequent names."""
-    sizes = [[markdown(corpus.language), *corpus.cells()] for corpus in corpora]
+    languages = [markdown(corpus.language) for corpus in corpora]
+    sizes = [[language, *corpus.cells()] for language, corpus in zip(languages, corpora, strict=True)]
     ways = [["links", *(f"{corpus.links:,}" for corpus in corpora)]]
     for reason in reasons_of(corpora):
-        shares = [_share(corpus.drops.get(reason, 0), corpus.links) for corpus in corpora]
-        ways.append([f"dropped: {markdown(reason)}", *shares])
+        counts = [_share(corpus.drops.get(reason, 0), corpus.links) for corpus in corpora]
+        ways.append([f"dropped: {markdown(reason)}", *counts])
     ways.append(["names inserted at p = 1", *(_share(corpus.names, corpus.links) for corpus in corpora)])
-    names = [
-        [
-            markdown(corpus.language) + (" (before token boundaries)" if corpus.top_names_are_of_links else ""),
-            ", ".join(f"{markdown(name)} ({count:,})" for name, count in corpus.top_names),
-        ]
-        for corpus in corpora
-    ]
-    languages = [markdown(corpus.language) for corpus in corpora]
+    names = []
+    for language, corpus in zip(languages, corpora, strict=True):
+        label = language + " (before token boundaries)" * corpus.top_names_are_of_links
+        names.append([label, ", ".join(f"{markdown(name)} ({count:,})" for name, count in corpus.top_names)])
     parts = [
         "# Corpora",
         markdown_table(["language", *COLUMNS], sizes, numbers=True),
@@ -121,10 +116,8 @@ def to_latex(corpora: Sequence[Corpus]) -> str:
     return latex_table(["language", *COLUMNS], [[latex(corpus.language), *corpus.cells()] for corpus in corpora]) + "\n"
 
 
-def draw_corpora(corpora: Sequence[Corpus]) -> "Figure":
+def draw_corpora(corpora: Sequence[Corpus]) -> Figure:
     """What became of the links, the density of names and the lengths of articles."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(11, 2.6 + 0.35 * len(corpora)), layout="constrained")
     funnel, density, lengths = figure.subplots(1, 3, width_ratios=[2, 1, 1.5])
     _draw_funnel(funnel, corpora)
@@ -134,14 +127,13 @@ def draw_corpora(corpora: Sequence[Corpus]) -> "Figure":
     density.margins(x=0.25)
     density.set_xlabel("names per 1,000 tokens")
     _draw_lengths(lengths, corpora)
-    for panel in (funnel, density):
-        panel.invert_yaxis()
     for panel in (funnel, density, lengths):
         tidy(panel)
+        panel.yaxis.set_inverted(panel is not lengths)
     return figure
 
 
-def _draw_funnel(panel: "Axes", corpora: Sequence[Corpus]) -> None:
+def _draw_funnel(panel: Axes, corpora: Sequence[Corpus]) -> None:
     languages = [corpus.language for corpus in corpora]
     reasons = reasons_of(corpora)
     named = reasons if len(reasons) < len(COLOURS) else reasons[: len(COLOURS) - 2]
@@ -159,14 +151,13 @@ def _draw_funnel(panel: "Axes", corpora: Sequence[Corpus]) -> None:
     panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7, frameon=False)
 
 
-def _draw_lengths(panel: "Axes", corpora: Sequence[Corpus]) -> None:
+def _draw_lengths(panel: Axes, corpora: Sequence[Corpus]) -> None:
     for number, corpus in enumerate(corpora):
         bins = corpus.dataset["article_length"].get("histogram", [])
         middles = [(least + greatest + 1) / 2 for least, greatest, _ in bins]
         shares = [100 * count / max(corpus.dataset["articles"], 1) for _, _, count in bins]
-        panel.plot(
-            middles, shares, marker="o", markersize=3, color=COLOURS[number % len(COLOURS)], label=corpus.language
-        )
+        colour = COLOURS[number % len(COLOURS)]
+        panel.plot(middles, shares, marker="o", markersize=3, color=colour, label=corpus.language)
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.set_xlabel("tokens of an article (each doubling)")

@@ -1,7 +1,6 @@
-"""Figures: the gains of a filled table over its baseline, and the losses, learning rate and speed of training runs.
+"""Figures: the gains of a filled table over its baseline, and what training runs logged in `trainer_state.json`.
 
-The log of a run is `trainer_state.json`: of a finished run the one in its folder, of a run that has not ended that of
-its newest checkpoint. A continued run has one log of all its steps.
+Of a run that has not ended that of its newest checkpoint is read. A continued run has one log of all its steps.
 """
 
 import math
@@ -9,36 +8,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from leia.base.errors import InputError
 from leia.base.outputs import new_file
 from leia.base.text import read_json
 from leia.tables.rendering import Cells, fewer_items
 from leia.tables.table import Part, Row, Table
-from leia.training.checkpoints import newest_checkpoint
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from leia.training.checkpoints import LOG_FILE, newest_checkpoint
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#444444")
 """Told apart by colour-blind readers too (after Okabe and Ito, without their yellow, which white paper swallows)."""
 
-IMAGE_FORMATS = ("svg", "png", "pdf")
 
-
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write `figure` to `path`, whose suffix is one of the `IMAGE_FORMATS`; the same bytes for the same figure."""
-    from matplotlib import rc_context
-
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write `figure` to `path`, which ends in .svg, .png or .pdf; the same bytes for the same figure."""
     image_format = path.suffix.removeprefix(".")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     with rc_context({"svg.hashsalt": "leia"}), new_file(path) as partial:
         figure.savefig(partial, format=image_format, metadata=undated[image_format], dpi=160)
 
 
-def tidy(panel: "Axes", **grid: Any) -> None:
+def tidy(panel: Axes, **grid: Any) -> None:
     """Take away the frame above and on the right; draw a thin `grid` below the data where one is described."""
     if grid:
         panel.grid(linewidth=0.6, **grid)
@@ -46,44 +42,21 @@ def tidy(panel: "Axes", **grid: Any) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-class Point(NamedTuple):
-    """A gain and the ends of its 95% interval, which are the gain itself where none is known."""
-
-    column: str
-    gain: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class _Series:
-    """The points of one row in one colour; those of the authors are `hollow`."""
-
-    label: str
-    colour: str
-    hollow: bool
-    points: list[Point]
-
-
-def draw_gains(table: Table, cells: Cells, note: str = "") -> "Figure":
+def draw_gains(table: Table, cells: Cells, note: str = "") -> Figure:
     """The gains of the rows below the baseline, a panel for each part of the table.
 
     Measured gains have the interval of the paired bootstrap over items. The authors' have that of the difference of
     two means over seeds, taken as independent.
     """
-    from matplotlib.figure import Figure
-
-    names = [row.name for row in table.rows]
-    rows = table.rows[names.index(table.baseline) + 1 :]
-    baseline = table.rows[names.index(table.baseline)]
+    rows, baseline = table.rows[table.baseline_place + 1 :], table.rows[table.baseline_place]
     width = 2.0 + max(len(part.column_names) for part in table.parts) * max(0.8, 0.28 * len(rows))
     figure = Figure(figsize=(max(6.4, width), 1.6 + 2.4 * len(table.parts) + 0.2 * len(rows)), layout="constrained")
     panels = figure.subplots(len(table.parts), 1, squeeze=False)[:, 0]
+    handles: dict[str, Any] = {}
     for panel, part in zip(panels, table.parts, strict=True):
-        _draw_part(panel, part, _series(part, rows, baseline, cells))
-    handles = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+        _draw_part(panel, part, rows, baseline, cells)
+        drawn, labels = panel.get_legend_handles_labels()
+        handles |= zip(labels, drawn, strict=True)
     if handles:
         remark = "\n".join(wrap(fewer_items(table, cells), 90))
         place = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 8}
@@ -93,52 +66,39 @@ def draw_gains(table: Table, cells: Cells, note: str = "") -> "Figure":
     return figure
 
 
-def _series(part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> list[_Series]:
-    """Of each row what was measured and the authors' numbers, where there are any."""
+def _series(
+    part: Part, rows: Sequence[Row], baseline: Row, cells: Cells
+) -> list[tuple[dict[str, str], list[tuple[int, float, float, float]]]]:
+    """Of each row what was measured and the authors' numbers, where there are any: a style for the drawing, and the
+    gains (place of the column, gain, both ends of its interval, which are the gain itself where none is known)."""
     series = []
     for index, row in enumerate(rows):
-        colour = COLOURS[index % len(COLOURS)]
-        series.append(_Series(f"{row.label}, measured", colour, False, _measured(part, row, cells)))
-        series.append(_Series(f"{row.label}, authors", colour, True, _authors(part, row, baseline, cells)))
-    return [one for one in series if one.points]
+        measured, published = [], []
+        for place, column in enumerate(part.column_names):
+            cell, other = cells[part.name, row.name, column], cells[part.name, baseline.name, column]
+            if cell.gain:
+                measured.append((place, cell.gain.difference, cell.gain.low, cell.gain.high))
+            if cell.authors and other.authors:
+                gain = cell.authors.mean - other.authors.mean
+                width = math.hypot(cell.authors.half_width or 0.0, other.authors.half_width or 0.0)
+                published.append((place, gain, gain - width, gain + width))
+        style = {"color": COLOURS[index % len(COLOURS)]}
+        series.append((style | {"label": f"{row.label}, measured", "fmt": "o"}, measured))
+        hollow = {"label": f"{row.label}, authors", "fmt": "D", "markerfacecolor": "white"}
+        series.append((style | hollow, published))
+    return [(style, gains) for style, gains in series if gains]
 
 
-def _measured(part: Part, row: Row, cells: Cells) -> list[Point]:
-    gains = [(column, cells[part.name, row.name, column].gain) for column in part.column_names]
-    return [Point(column, gain.difference, gain.low, gain.high) for column, gain in gains if gain]
-
-
-def _authors(part: Part, row: Row, baseline: Row, cells: Cells) -> list[Point]:
-    points = []
-    for column in part.column_names:
-        ours, theirs = cells[part.name, row.name, column].authors, cells[part.name, baseline.name, column].authors
-        if ours and theirs:
-            gain, width = ours.mean - theirs.mean, math.hypot(ours.half_width or 0.0, theirs.half_width or 0.0)
-            points.append(Point(column, gain, gain - width, gain + width))
-    return points
-
-
-def _draw_part(panel: "Axes", part: Part, series: Sequence[_Series]) -> None:
-    names = part.column_names
-    for place, one in enumerate(series):
-        offset = 0.8 * ((place + 0.5) / len(series) - 0.5)
-        below = [point.gain - point.low for point in one.points]
-        above = [point.high - point.gain for point in one.points]
-        panel.errorbar(
-            [names.index(point.column) + offset for point in one.points],
-            [point.gain for point in one.points],
-            [below, above],
-            fmt="D" if one.hollow else "o",
-            color=one.colour,
-            markerfacecolor="white" if one.hollow else None,
-            markersize=5,
-            capsize=2,
-            linewidth=1.2,
-            label=one.label,
-        )
+def _draw_part(panel: Axes, part: Part, rows: Sequence[Row], baseline: Row, cells: Cells) -> None:
+    series = _series(part, rows, baseline, cells)
+    for number, (style, points) in enumerate(series):
+        places, gains, lows, highs = np.array(points).T
+        offset = 0.8 * ((number + 0.5) / len(series) - 0.5)
+        errors = [gains - lows, highs - gains]
+        panel.errorbar(places + offset, gains, errors, **style, markersize=5, capsize=2, linewidth=1.2)
     panel.axhline(0, color="0.4", linewidth=0.9)
-    panel.set_xticks(range(len(names)), names)
-    panel.set_xlim(-0.6, len(names) - 0.4)
+    panel.set_xticks(range(len(part.column_names)), part.column_names)
+    panel.set_xlim(-0.6, len(part.column_names) - 0.4)
     tidy(panel, axis="y", color="0.9")
     panel.set_title(part.title, fontsize=10, loc="left")
     panel.set_ylabel("gain in accuracy", fontsize=9)
@@ -151,7 +111,6 @@ PROGRESS = {
     "tokens_per_second": "tokens / second, all processes",
     "mfu": "model FLOPs utilisation",
 }
-_LINE_STYLES = ("-", "--", ":")
 _TICKS: dict[str, Callable[[float, int], str]] = {
     "learning_rate": lambda value, _: f"{value:.1e}".replace("e-0", "e-") if value else "0",
     "tokens_per_second": lambda value, _: f"{value:,.0f}",
@@ -167,11 +126,6 @@ class RunLog:
     entries: list[dict[str, float]]
     steps: int
 
-    def series(self, key: str) -> tuple[list[float], list[float]]:
-        """Steps and values of one figure, empty where it was not logged."""
-        logged = [(entry["step"], entry[key]) for entry in self.entries if key in entry]
-        return [step for step, _ in logged], [value for _, value in logged]
-
     def describe(self) -> str:
         last = self.entries[-1]
         tokens = f", {last['tokens_seen']:,} tokens" if "tokens_seen" in last else ""
@@ -180,14 +134,13 @@ class RunLog:
 
 def read_log(run_dir: Path) -> RunLog:
     """The log of a run of train.sh. Raises `InputError` where there is none (yet)."""
-    newest = newest_checkpoint(run_dir)
-    folders = [folder for folder in (run_dir, newest) if folder and (folder / "trainer_state.json").is_file()]
-    if not folders:
+    logs = [folder / LOG_FILE for folder in (run_dir, newest_checkpoint(run_dir)) if folder]
+    path = next(filter(Path.is_file, logs), None)
+    if path is None:
         raise InputError(
-            f"{run_dir}: holds neither trainer_state.json nor a checkpoint; expected the OUTPUT_DIR of a run of "
+            f"{run_dir}: holds neither {LOG_FILE} nor a checkpoint; expected the OUTPUT_DIR of a run of "
             "train.sh that has saved a checkpoint (save_steps)"
         )
-    path = folders[0] / "trainer_state.json"
     state = read_json(path, "expected the log of a run of train.sh")
     try:
         entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
@@ -199,12 +152,10 @@ def read_log(run_dir: Path) -> RunLog:
     return log
 
 
-def draw_runs(runs: Sequence[RunLog]) -> "Figure":
+def draw_runs(runs: Sequence[RunLog]) -> Figure:
     """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes."""
-    from matplotlib.figure import Figure
-
-    rows = [[key for key in row if any(run.series(key)[0] for run in runs)] for row in (LOSSES, PROGRESS)]
-    rows = [row for row in rows if row]
+    logged = {key for run in runs for entry in run.entries for key in entry}
+    rows = [keys for row in (LOSSES, PROGRESS) if (keys := [key for key in row if key in logged])]
     figure = Figure(figsize=(11, 2.7 * len(rows) + 0.22 * len(runs)), layout="constrained")
     for keys, part in zip(rows, figure.subfigures(len(rows), 1, squeeze=False)[:, 0], strict=True):
         panels = part.subplots(1, len(keys), sharey=keys[0] in LOSSES, squeeze=False)[0]
@@ -216,17 +167,14 @@ def draw_runs(runs: Sequence[RunLog]) -> "Figure":
     return figure
 
 
-def _draw_panel(panel: "Axes", key: str, runs: Sequence[RunLog]) -> None:
+def _draw_panel(panel: Axes, key: str, runs: Sequence[RunLog]) -> None:
     for number, run in enumerate(runs):
-        steps, values = run.series(key)
-        panel.plot(
-            steps,
-            values,
-            _LINE_STYLES[number // len(COLOURS) % len(_LINE_STYLES)],
-            color=COLOURS[number % len(COLOURS)],
-            linewidth=1.1 + 1.1 * (1 - (number + 1) / len(runs)),  # a line that hides another is the thinner one
-            marker="o" if len(steps) == 1 else None,
-        )
+        entries = [entry for entry in run.entries if key in entry]
+        steps, values = ([entry[name] for entry in entries] for name in ("step", key))
+        round_of_colours, colour = divmod(number, len(COLOURS))
+        style = ("-", "--", ":")[round_of_colours % 3] + ("o" if len(steps) == 1 else "")
+        width = 1.1 + 1.1 * (1 - (number + 1) / len(runs))  # a line that hides another is the thinner one
+        panel.plot(steps, values, style, color=COLOURS[colour], linewidth=width)
     panel.set_title((LOSSES | PROGRESS)[key], fontsize=10, loc="left")
     panel.set_xlabel("step", fontsize=9)
     if key == "loss":

@@ -26,7 +26,7 @@ from leia.data.tokenizers import add_entity_name_tags, check_dataset, entity_nam
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_TERMINAL_STYLES = {"text": {}, "tag": {"fg": "bright_black"}, "name": {"fg": "green", "bold": True}}
+_TERMINAL_STYLES = {"text": {"reset": False}, "tag": {"fg": "bright_black"}, "name": {"fg": "green", "bold": True}}
 # Half transparent, so that they can be read on the white and on the black of notebooks.
 _HTML_STYLES = {
     "text": "",
@@ -87,12 +87,9 @@ def split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) ->
 def render_blocks(blocks: Iterable[Sequence[int]], texts: TokenTexts, tag_ids: tuple[int, int]) -> Iterator[str]:
     """Yield each block under a line with its number, in the colours of a terminal (`click.unstyle` takes them off)."""
     for number, ids in enumerate(blocks, 1):
-        parts = [
-            click.style(texts.join(run), **_TERMINAL_STYLES[kind]) if _TERMINAL_STYLES[kind] else texts.join(run)
-            for kind, run in split_at_tags(ids, *tag_ids)
-        ]
-        title = click.style(f"--- {_title(number, ids, tag_ids)} ---", bold=True)
-        yield f"{title}\n{''.join(parts)}\n"
+        runs = split_at_tags(ids, *tag_ids)
+        text = "".join(click.style(texts.join(run), **_TERMINAL_STYLES[kind]) for kind, run in runs)
+        yield f"{click.style(f'--- {_title(number, ids, tag_ids)} ---', bold=True)}\n{text}\n"
 
 
 def _title(number: int, ids: Sequence[int], tag_ids: tuple[int, int]) -> str:
@@ -129,8 +126,7 @@ class Blocks:
             )
             parts.append(f"<p><b>{_title(number, ids, tag_ids)}</b></p>")
             parts.append(f'<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere">{runs}</div>')
-        parts += (f"<p><small>{escape(line)}</small></p>" for line in self._dropped_lines())
-        return "\n".join(parts)
+        return "\n".join([*parts, *(f"<p><small>{escape(line)}</small></p>" for line in self._dropped_lines())])
 
     def _rendered(self) -> str:
         blocks = render_blocks(self.ids, TokenTexts(self.tokenizer), entity_name_tag_ids(self.tokenizer))

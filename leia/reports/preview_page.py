@@ -7,10 +7,11 @@ so that it can do what `insert_entity_names` and `LeiaConstantLengthDataset` do.
 import json
 import random
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -19,27 +20,18 @@ from leia.base.outputs import write_file
 from leia.base.text import visible
 from leia.data.collator import LeiaDataCollator
 from leia.data.insertion import draw_numbers
+from leia.data.names import NameRule
 from leia.data.packing import LeiaConstantLengthDataset
-from leia.reports.links import ExplainedLink, LinkExplainer
+from leia.reports.links import LinkExplainer
 from leia.reports.preview import TokenTexts
-
-TEMPLATE = Path(__file__).with_name("preview_page.html")
-_PLACE_OF_DATA = "PREVIEW_DATA"
 
 
 def write_page(path: str, data: dict[str, Any]) -> None:
     """Write the page for `data` of `page_data`, complete or not at all."""
     # In a script element nothing but "<" can end the element; inside of a JSON string \u003c is the same.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    before, after = TEMPLATE.read_text(encoding="utf-8").split(_PLACE_OF_DATA)
-    write_file(path, before + text + after)
-
-
-class _Reading(NamedTuple):
-    """An article that the stream reads: its row, and the number that training draws for each of its entities."""
-
-    row: int
-    draws: list[float]
+    page = Path(__file__).with_name("preview_page.html").read_text(encoding="utf-8")
+    write_file(path, page.replace("PREVIEW_DATA", text))
 
 
 def page_data(
@@ -49,28 +41,23 @@ def page_data(
     titles: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     explainer: LinkExplainer | None,
-    pivot_language: str,
+    manifest: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What the page needs to draw the first `num_blocks` blocks of `stream` for every strategy and probability.
 
-    `name` is that of the dataset, `titles[row]` that of its article. Without an `explainer` the page knows no more of a
-    link than the name that it gives.
+    `name` and `manifest` are those of the dataset, `titles[row]` that of its article. Without an `explainer` the page
+    knows no more of a link than the name that it gives.
     """
     texts = TokenTexts(tokenizer)
     readings = list(_readings(stream, num_blocks * stream.max_length))
-    rows = list(dict.fromkeys(reading.row for reading in readings))
-    articles = []
-    for row in rows:
-        article = stream.articles[row]
-        links = None if explainer is None else explainer.explain(row, article)
-        articles.append(_article(article, visible(titles[row]), links, texts))
-    places = {row: place for place, row in enumerate(rows)}
+    places = {row: place for place, row in enumerate(dict.fromkeys(row for row, _ in readings))}
+    articles = [_article(row, stream.articles[row], titles[row], explainer, texts) for row in places]
     insertion = stream.insertion
     tag_ids = [insertion.start_token_id, insertion.end_token_id]
     return {
         "dataset": name,
-        "language": None if explainer is None else explainer.language,
-        "pivot_language": pivot_language,
+        "language": explainer and explainer.language,
+        "pivot_language": NameRule.of_manifest(manifest).pivot_language,
         "direction": _direction(piece for article in articles for piece in article["pieces"]),
         "blocks": num_blocks,
         "max_length": stream.max_length,
@@ -83,61 +70,42 @@ def page_data(
         "without_loss": [LeiaDataCollator(tokenizer).padding_token_id],
         "explained": explainer is not None,
         "articles": articles,
-        "stream": [[places[reading.row], reading.draws] for reading in readings],
+        "stream": [[places[row], draws] for row, draws in readings],
     }
 
 
-def _readings(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[_Reading]:
-    """The articles in the order of the stream, until they fill `tokens` tokens under any strategy and probability."""
+def _readings(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[tuple[int, list[float]]]:
+    """The rows that the stream reads, with the number that training draws for each entity, until they fill `tokens`
+    tokens under any strategy and probability."""
     rng = random.Random(stream.seed)
     for epoch in count():
         for row in stream.order_of_epoch(epoch):
             article = stream.articles[row]
-            yield _Reading(int(row), draw_numbers(len(article.names), rng))
-            tokens -= _least_length(article)
+            yield int(row), draw_numbers(len(article.names), rng)
+            # Least is left where each name that is shorter than its entity, tags included, has replaced it.
+            entities = zip(article.start_positions, article.end_positions, article.names, strict=True)
+            tokens -= len(article.input_ids) - sum(max(0, end - start - len(name) - 2) for start, end, name in entities)
             if tokens <= 0:
                 return
 
 
-def _least_length(article: EncodedArticle) -> int:
-    """The article's tokens when each name that is shorter than its entity, tags included, has replaced it."""
-    entities = zip(article.start_positions, article.end_positions, article.names, strict=True)
-    return len(article.input_ids) - sum(max(0, end - start - len(name) - 2) for start, end, name in entities)
-
-
 def _article(
-    article: EncodedArticle, title: str, links: list[ExplainedLink] | None, texts: TokenTexts
+    row: int, article: EncodedArticle, title: str, explainer: LinkExplainer | None, texts: TokenTexts
 ) -> dict[str, Any]:
     ids = article.input_ids.tolist()
     names = [{"ids": name.tolist(), "pieces": texts.split(name.tolist())} for name in article.names]
-    shown = _entities(article, names) if links is None else _links(links)
-    return {"title": title, "ids": ids, "pieces": texts.split(ids), "names": names, "links": shown}
-
-
-def _entities(article: EncodedArticle, names: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a dataset alone says of its links: those that are entities, by their number in the article."""
-    spans = zip(article.start_positions, article.end_positions, names, strict=True)
-    return [
-        {"start": start, "end": end, "entity": number, "name": "".join(name["pieces"]).strip()}
-        for number, (start, end, name) in enumerate(spans)
-    ]
-
-
-def _links(links: Sequence[ExplainedLink]) -> list[dict[str, Any]]:
-    """All links; those that are entities have the number of theirs in the article."""
-    numbers = count()
-    return [
-        {
-            "start": link.start,
-            "end": link.end,
-            "entity": next(numbers) if link.reason is None else None,
-            "title": visible(link.title),
-            "qid": link.qid,
-            "name": None if link.name is None else visible(link.name),
-            "reason": link.reason,
-        }
-        for link in links
-    ]
+    if explainer is None:  # of a dataset alone only the entities are known
+        entities = zip(article.start_positions, article.end_positions, names, strict=True)
+        links = [
+            {"start": start, "end": end, "entity": number, "name": "".join(name["pieces"]).strip()}
+            for number, (start, end, name) in enumerate(entities)
+        ]
+    else:
+        links = [
+            asdict(link) | {"title": visible(link.title), "name": link.name and visible(link.name)}
+            for link in explainer.explain(row, article)
+        ]
+    return {"title": visible(title), "ids": ids, "pieces": texts.split(ids), "names": names, "links": links}
 
 
 def _direction(pieces: Iterable[str]) -> str:

@@ -18,17 +18,11 @@ from leia.data.names import PivotTitles
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Manifest = Mapping[str, Any] | None
-
 TOP_NAMES = 30
-_QUANTILES = {"p1": 1, "p10": 10, "p25": 25, "median": 50, "p75": 75, "p90": 90, "p99": 99}
 
 
-def dataset_statistics(dataset: "Dataset", manifest: Manifest) -> dict[str, Any]:
-    """Counts of a training dataset; `article_length` and `entities_of_article` are distributions over the articles.
-
-    `anchors` is what the build kept and dropped, from the dataset's manifest; None for a dataset without one.
-    """
+def dataset_statistics(dataset: "Dataset", manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Counts of a training dataset; `anchors` is what its build kept and dropped, None without a manifest."""
     table = dataset.data.table
     lengths = _list_lengths(table["input_ids"])
     entities = _list_lengths(table["entity_start_positions"])
@@ -46,11 +40,11 @@ def dataset_statistics(dataset: "Dataset", manifest: Manifest) -> dict[str, Any]
     }
 
 
-def link_statistics(preprocessed: "Dataset", manifest: Manifest, titles: PivotTitles) -> dict[str, Any]:
+def link_statistics(preprocessed: "Dataset", manifest: Mapping[str, Any] | None, titles: PivotTitles) -> dict[str, Any]:
     """How many links give a name, and why the others do not, by the rule of the build (`PivotTitles.name_of`).
 
-    `links` is what the preprocessing kept and dropped, from its manifest; None for a dataset without one. `anchors`
-    are the links that it kept. The build drops some more of them: those that do not lie on token boundaries.
+    `links` is what the preprocessing kept and dropped, None without a manifest; `anchors` are those that it kept. The
+    build drops some more of them: those that do not lie on token boundaries.
     """
     table = preprocessed.data.table
     qids = pc.value_counts(pa.chunked_array([c.flatten().field("wikidata_id") for c in table["anchors"].chunks]))
@@ -62,6 +56,7 @@ def link_statistics(preprocessed: "Dataset", manifest: Manifest, titles: PivotTi
         else:
             anchors.kept += count
             names[name] += count
+    top = sorted(names.items(), key=lambda item: (-item[1], item[0]))
     languages = pc.unique(table["language"]).to_pylist()
     return {
         "language": ",".join(sorted(filter(None, languages))),
@@ -69,12 +64,12 @@ def link_statistics(preprocessed: "Dataset", manifest: Manifest, titles: PivotTi
         "links": _tally_of(manifest, "links"),
         "anchors": anchors.as_dict(),
         "distinct_names": len(names),
-        "top_names": _top(names),
+        "top_names": [[name, count] for name, count in top[:TOP_NAMES]],
     }
 
 
 def most_inserted_names(dataset: "Dataset") -> list[tuple[list[int], int]]:
-    """`(token ids of a name, number of entities with it)` of the most frequent names of a training dataset."""
+    """Token ids and number of entities of the most frequent names of a training dataset."""
     keys, id_type = [], np.int32
     for lists in _names(dataset).chunks:
         # The bytes of a list's numbers as one binary value, so that Arrow can count them; nothing is copied.
@@ -88,10 +83,6 @@ def most_inserted_names(dataset: "Dataset") -> list[tuple[list[int], int]]:
     top = np.lexsort((np.arange(len(counts)), -counts))[:TOP_NAMES]
     values = counted.field("values").take(pa.array(top)).to_pylist()
     return [(np.frombuffer(key, id_type).tolist(), int(counts[k])) for key, k in zip(values, top, strict=True)]
-
-
-def _top(names: Counter[str]) -> list[list[Any]]:
-    return [[name, count] for name, count in sorted(names.items(), key=lambda item: (-item[1], item[0]))[:TOP_NAMES]]
 
 
 def _names(dataset: "Dataset") -> pa.ChunkedArray:
@@ -116,13 +107,13 @@ def _distribution(values: np.ndarray) -> dict[str, Any]:
     return {
         "mean": float(values.mean()),
         "min": int(values.min()),
-        **{name: float(np.percentile(values, share)) for name, share in _QUANTILES.items()},
+        **{"median" if p == 50 else f"p{p}": float(np.percentile(values, p)) for p in (1, 10, 25, 50, 75, 90, 99)},
         "max": int(values.max()),
         "histogram": [[1 << (e - 1) if e else 0, (1 << e) - 1, count] for e, count in bins],
     }
 
 
-def _tally_of(manifest: Manifest, unit: str) -> dict[str, Any] | None:
+def _tally_of(manifest: Mapping[str, Any] | None, unit: str) -> dict[str, Any] | None:
     return ((manifest or {}).get("tally") or {}).get(unit)
 
 

@@ -19,14 +19,6 @@ class Estimate:
     mean: float
     half_width: float | None = None
 
-    @property
-    def low(self) -> float:
-        return self.mean - (self.half_width or 0.0)
-
-    @property
-    def high(self) -> float:
-        return self.mean + (self.half_width or 0.0)
-
 
 @dataclass(frozen=True)
 class Gain:
@@ -53,15 +45,15 @@ def counts_as_gain(candidate: Estimate, baseline: Estimate) -> bool | None:
     """The paper's criterion: the lower end is above the baseline's upper end. None without both intervals."""
     if candidate.half_width is None or baseline.half_width is None:
         return None
-    return candidate.low > baseline.high
+    return candidate.mean - candidate.half_width > baseline.mean + baseline.half_width
 
 
 def bootstrap_gains(candidate: Sequence[TaskResult], baseline: Sequence[TaskResult]) -> np.ndarray:
-    """Gains in `BOOTSTRAP_SAMPLES` samples of the items of a task, drawn with replacement; the last entry is the gain.
+    """Gains in `BOOTSTRAP_SAMPLES` samples of a task's items, paired by id; the last entry is the gain itself.
 
-    An item's score is its correctness averaged over the seeds; the two sides are paired by item id. The draw depends
-    on the number of items alone, so that parallel items of several languages, sorted by id, are drawn together, and
-    the mean of the languages' samples is a sample of their mean. Raises `InputError` when the items differ.
+    An item's score is the mean over the seeds. The draw depends on the number of items alone: parallel items of several
+    languages are drawn together, and the mean of the languages' samples is a sample of their mean. Raises `InputError`
+    when the items differ.
     """
     ours, theirs = _correctness(candidate), _correctness(baseline)
     if ours.keys() != theirs.keys():
@@ -75,7 +67,7 @@ def bootstrap_gains(candidate: Sequence[TaskResult], baseline: Sequence[TaskResu
 
 
 def summarise_gains(gains: np.ndarray) -> Gain:
-    """The gain, its interval and its p of what `bootstrap_gains` returns (or of the mean of several such)."""
+    """What `bootstrap_gains` returns, or the mean of several such, in four numbers."""
     samples, difference = gains[:-1], gains[-1]
     low, high = np.quantile(samples, [0.025, 0.975])
     return Gain(float(difference), float(low), float(high), float(np.mean(samples <= 0)))

@@ -7,16 +7,13 @@ same plan continues where it was stopped.
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from leia.base.errors import InputError
 from leia.evaluation.results import read_result, result_path
 from leia.tables.table import Column, Row, Table, Training
-
-FORWARD_SPEEDUP = 3
-"""Evaluation is a forward pass; the backward pass of training costs two more."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a run: `script` with `variables` in its environment; `tokens` that a model trains on, or reads."""
+    """One command: `script` with `variables` in its environment; `tokens` that a model trains on, or reads."""
 
     run_name: str
     script: str
@@ -44,8 +41,8 @@ class Step:
 
     def gpu_hours(self, tokens_per_second: float) -> float:
         """Its cost at the rate of training on one GPU."""
-        rate = tokens_per_second * (1 if self.script == "train.sh" else FORWARD_SPEEDUP)
-        return self.tokens / rate / 3600
+        speedup = 1 if self.script == "train.sh" else 3  # the backward pass of training costs two forward passes
+        return self.tokens / (tokens_per_second * speedup) / 3600
 
     def __str__(self) -> str:
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.variables.items()]
@@ -71,12 +68,12 @@ class Step:
 
 @dataclass(frozen=True)
 class _Run:
-    """One model of a row: what it is trained on, and how many tokens it reads for each column that it is for."""
+    """One model of a row, and how many tokens it is still to read for which columns."""
 
     name: str
     language: str
     seed: int
-    tokens: dict[Column, int] = field(default_factory=dict)
+    missing: dict[Column, int] = field(default_factory=dict)
 
 
 def missing_steps(table: Table, folders: Folders) -> list[Step]:
@@ -86,7 +83,14 @@ def missing_steps(table: Table, folders: Folders) -> list[Step]:
     """
     if not table.base_model:
         raise InputError(f"{table.title}: names no base_model to train from; configs/tables/table1.yaml is an example")
-    return [step for row in table.rows for step in _row_steps(table, row, folders)]
+    steps = []
+    for row in table.rows:
+        for run in _runs(table, row, folders.results):
+            model = folders.models / run.name
+            if row.training and not (model / "config.json").is_file():
+                steps.append(_train(table, row.training, run, folders))
+            steps.append(_evaluate(run, str(model.resolve()) if row.training else table.base_model, folders.results))
+    return steps
 
 
 def check_datasets(steps: Sequence[Step]) -> None:
@@ -101,26 +105,16 @@ def check_datasets(steps: Sequence[Step]) -> None:
         )
 
 
-def _row_steps(table: Table, row: Row, folders: Folders) -> Iterator[Step]:
-    for run in _runs(table, row):
-        results = folders.results / run.name
-        missing = {column: tokens for column, tokens in run.tokens.items() if not _is_finished(results, column)}
-        model = folders.models / run.name
-        if missing and row.training and not (model / "config.json").is_file():
-            yield _train(table, row.training, run, folders)
-        if missing:
-            yield _evaluate(run, str(model.resolve()) if row.training else table.base_model, missing, results)
-
-
-def _runs(table: Table, row: Row) -> list[_Run]:
+def _runs(table: Table, row: Row, results_dir: Path) -> list[_Run]:
+    """The runs of a row that lack a result."""
     runs: dict[str, _Run] = {}
     for part in table.parts:
         for column in part.columns:
-            if column.task is not None:
-                for name, seed in row.runs(column, table.seeds).items():
-                    run = runs.setdefault(name, _Run(name, column.language, seed))
-                    run.tokens[column] = part.tokens_per_column
-    return list(runs.values())
+            for name, seed in row.runs(column, table.seeds).items() if column.task else ():
+                run = runs.setdefault(name, _Run(name, column.language, seed))
+                if not _is_finished(results_dir / name, column):
+                    run.missing[column] = part.tokens_per_column
+    return [run for run in runs.values() if run.missing]
 
 
 def _train(table: Table, training: Training, run: _Run, folders: Folders) -> Step:
@@ -138,14 +132,14 @@ def _train(table: Table, training: Training, run: _Run, folders: Folders) -> Ste
     return Step(run.name, "train.sh", variables, ["--seed", str(run.seed), *training.arguments], table.train_tokens)
 
 
-def _evaluate(run: _Run, model: str, missing: Mapping[Column, int], results: Path) -> Step:
+def _evaluate(run: _Run, model: str, results_dir: Path) -> Step:
     variables = {
         "MODEL_NAME_OR_PATH": model,
-        "TASKS": ",".join(str(column.task) for column in missing),
-        "NUM_FEWSHOT_SAMPLES": ",".join(str(column.num_fewshot) for column in missing),
-        "RESULTS_DIR": str(results.resolve()),
+        "TASKS": ",".join(str(column.task) for column in run.missing),
+        "NUM_FEWSHOT_SAMPLES": ",".join(str(column.num_fewshot) for column in run.missing),
+        "RESULTS_DIR": str((results_dir / run.name).resolve()),
     }
-    return Step(run.name, "evaluate.sh", variables, [], sum(missing.values()))
+    return Step(run.name, "evaluate.sh", variables, [], sum(run.missing.values()))
 
 
 def _is_finished(results: Path, column: Column) -> bool:

@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 
@@ -14,35 +15,11 @@ from leia.tables.table import PAPER_ITEMS, Cell, Part, Table
 
 Cells = Mapping[tuple[str, str, str], Cell]
 
-CAPTION = (
-    "Accuracy; ±: half width of the 95% t interval over training seeds, where there are several; "
-    "n: seeds, where some are still missing. **Bold**: a gain by "
-    "the paper's criterion, the lower end above the upper end of the row {baseline!r}."
-)
-GAIN = (
-    "Gain: over the row {baseline!r} on the same items, with its 95% interval by a paired bootstrap over items; "
-    "p: the share of bootstrap samples without a gain."
-)
 CSV_COLUMNS = (
     *("part", "row", "column", "mean", "half_width", "seeds", "items"),
     *("authors_mean", "authors_half_width", "difference_to_authors"),
     *("gain_over_baseline", "gain_low", "gain_high", "gain_p", "counts_as_gain"),
 )
-NO_RESULTS = "There are no results yet: no number below was measured here."
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One line of a table as text: its label, its cells, and which of them are bold."""
-
-    label: str
-    cells: list[str]
-    bold: list[bool]
-
-    def texts(self, bold: str, escape: Callable[[str], str] = str) -> list[str]:
-        """The cells by `escape`, those that are bold put into the format `bold`."""
-        cells = zip(map(escape, self.cells), self.bold, strict=True)
-        return [bold.format(cell) if is_bold else cell for cell, is_bold in cells]
 
 
 def to_markdown(table: Table, cells: Cells, note: str = "") -> str:
@@ -50,7 +27,8 @@ def to_markdown(table: Table, cells: Cells, note: str = "") -> str:
     blocks = [f"# {markdown(table.title)}", *_texts(table, cells, note)]
     for part in table.parts:
         head = ["", *map(markdown, part.column_names)]
-        rows = [[markdown(line.label), *line.texts("**{}**")] for line in _lines(table, part, cells)]
+        lines = _lines(table, part, cells)
+        rows = [[markdown(label), *(f"**{text}**" if bold else text for text, bold in line)] for label, line in lines]
         blocks += [f"## {markdown(part.title)}", markdown_table(head, rows).rstrip()]
     return "\n\n".join(blocks) + "\n"
 
@@ -59,7 +37,10 @@ def to_latex(table: Table, cells: Cells, note: str = "") -> str:
     """One `table` environment a part; needs the package booktabs."""
     blocks = ["".join(f"% {one_line(text)}\n" for text in _texts(table, cells, note)).replace("**", "")]
     for part in table.parts:
-        rows = [[_tex(line.label), *line.texts(r"\textbf{{{}}}", _tex)] for line in _lines(table, part, cells)]
+        rows = [
+            [_tex(label), *(rf"\textbf{{{_tex(text)}}}" if bold else _tex(text) for text, bold in line)]
+            for label, line in _lines(table, part, cells)
+        ]
         tabular = latex_table(["", *map(_tex, part.column_names)], rows)
         caption = " ".join(filter(None, [note, f"{table.title}: {part.title}.", fewer_items(table, cells)]))
         lines = [r"\begin{table}", r"\centering\small", tabular, rf"\caption{{{_tex(caption)}}}", r"\end{table}", ""]
@@ -72,30 +53,31 @@ def to_csv(table: Table, cells: Cells) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for (part, row, column), cell in cells.items():
-        ours, authors, gain = cell.ours, cell.authors, cell.gain
-        writer.writerow(
-            [part, row, column]
-            + ([ours.mean, ours.half_width, cell.seeds, cell.items or None] if ours else [None] * 4)
-            + ([authors.mean, authors.half_width] if authors else [None, None])
-            + [cell.difference]
-            + ([gain.difference, gain.low, gain.high, gain.p_value] if gain else [None] * 4)
-            + [cell.counts]
-        )
+    for place, cell in cells.items():
+        ours = (*astuple(cell.ours), cell.seeds, cell.items or None) if cell.ours else [None] * 4
+        authors = astuple(cell.authors) if cell.authors else [None] * 2
+        gain = astuple(cell.gain) if cell.gain else [None] * 4
+        writer.writerow([*place, *ours, *authors, cell.difference, *gain, cell.counts])
     return buffer.getvalue()
 
 
 def _texts(table: Table, cells: Cells, note: str) -> list[str]:
-    baseline = next(row.label for row in table.rows if row.name == table.baseline)
-    measured = any(cell.ours for cell in cells.values())
+    baseline = table.rows[table.baseline_place].label
     texts = [f"**{text}**" for text in (note, fewer_items(table, cells)) if text]
-    if not measured:
-        texts.append(NO_RESULTS)
-    texts.append(CAPTION.format(baseline=baseline))
+    if not any(cell.ours for cell in cells.values()):
+        texts.append("There are no results yet: no number below was measured here.")
+    texts.append(
+        "Accuracy; ±: half width of the 95% t interval over training seeds, where there are several; n: seeds, where "
+        "some are still missing. **Bold**: a gain by the paper's criterion, the lower end above the upper end of the "
+        f"row {baseline!r}."
+    )
     if any(cell.gain for cell in cells.values()):
-        texts.append(GAIN.format(baseline=baseline))
+        texts.append(
+            f"Gain: over the row {baseline!r} on the same items, with its 95% interval by a paired bootstrap over "
+            "items; p: the share of bootstrap samples without a gain."
+        )
     if table.source:
-        texts += [f"Authors' numbers: {table.source} Doubts: {table.doubt}"]
+        texts.append(f"Authors' numbers: {table.source} Doubts: {table.doubt}")
     return texts
 
 
@@ -115,50 +97,42 @@ def fewer_items(table: Table, cells: Cells) -> str:
     return f"Fewer items than in the paper, so no comparison with its numbers: {'; '.join(groups)}." if groups else ""
 
 
-def _lines(table: Table, part: Part, cells: Cells) -> Iterator[_Line]:
-    """Of each row its own numbers, the authors', the difference, the gain."""
+def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
+    """Of each row its own numbers, the authors', the difference, the gain: a label, and the cells, each with whether it
+    is bold."""
     for row in table.rows:
         own = [cells[part.name, row.name, column] for column in part.column_names]
-        plain = [False for _ in own]
         measured, published = any(cell.ours for cell in own), any(cell.authors for cell in own)
         if measured or not published:
             wanted = len(row.runs(part.columns[0], table.seeds))
-            numbers = [_estimate(cell.ours) + _seeds(cell, wanted) for cell in own]
-            yield _Line(row.label, numbers, [bool(cell.counts) for cell in own])
+            seeds = [f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else "" for cell in own]
+            yield row.label, [(_estimate(cell.ours) + n, bool(cell.counts)) for cell, n in zip(own, seeds, strict=True)]
         if published:
-            label = "· authors" if measured else f"{row.label}, authors"
-            baselines = [cells[part.name, table.baseline, column].authors for column in part.column_names]
-            bold = [_published_gain(cell.authors, other) for cell, other in zip(own, baselines, strict=True)]
-            yield _Line(label, [_estimate(cell.authors) for cell in own], bold)
+            line = []
+            for column, cell in zip(part.column_names, own, strict=True):
+                baseline = cells[part.name, table.baseline, column].authors
+                bold = bool(cell.authors and baseline and counts_as_gain(cell.authors, baseline))
+                line.append((_estimate(cell.authors), bold))
+            yield "· authors" if measured else f"{row.label}, authors", line
         if any(cell.difference is not None for cell in own):
-            differences = ["–" if cell.difference is None else f"{cell.difference:+.3f}" for cell in own]
-            yield _Line("· difference", differences, plain)
+            yield "· difference", _plain("{:+.3f}".format, [cell.difference for cell in own])
         if any(cell.gain for cell in own):
-            yield _Line("· gain", [_gain(cell.gain) for cell in own], plain)
-            yield _Line("· p", [_p_value(cell.gain) for cell in own], plain)
+            interval = "{0.difference:+.3f} [{0.low:+.3f}, {0.high:+.3f}]"
+            yield "· gain", _plain(interval.format, [cell.gain for cell in own])
+            yield "· p", _plain(_p_value, [cell.gain for cell in own])
 
 
-def _published_gain(authors: Estimate | None, baseline: Estimate | None) -> bool:
-    return bool(authors and baseline and counts_as_gain(authors, baseline))
+def _plain(form: Callable[[Any], str], values: Sequence[Any]) -> list[tuple[str, bool]]:
+    return [("–" if value is None else form(value), False) for value in values]
 
 
 def _estimate(value: Estimate | None) -> str:
     if value is None:
         return "–"
-    return f"{value.mean:.3f}" + (f" ±{value.half_width:.3f}" if value.half_width is not None else "")
+    return f"{value.mean:.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
 
 
-def _seeds(cell: Cell, wanted: int) -> str:
-    return f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else ""
-
-
-def _gain(gain: Gain | None) -> str:
-    return "–" if gain is None else f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-
-
-def _p_value(gain: Gain | None) -> str:
-    if gain is None:
-        return "–"
+def _p_value(gain: Gain) -> str:
     return f"{gain.p_value:.3f}" if gain.p_value >= 0.001 else "<0.001"
 
 

@@ -27,8 +27,8 @@ class Column:
     """A task with a number of examples; `task` is None for what only the authors evaluated."""
 
     name: str
-    task: str | None
-    num_fewshot: int
+    task: str | None = None
+    num_fewshot: int = 0
 
     @property
     def language(self) -> str:
@@ -41,25 +41,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Part:
-    """Columns that stand side by side, with their mean."""
+    """Columns that stand side by side, with their `mean` or without."""
 
     name: str
     title: str
     columns: list[Column]
-    has_mean: bool
-    tokens_per_column: int
+    mean: bool = True
+    tokens_per_column: int = 0
 
     @property
     def column_names(self) -> list[str]:
         """Those of the columns, then that of the mean where there is one."""
-        names = [column.name for column in self.columns]
-        return [*names, MEAN] if self.has_mean else names
+        return [column.name for column in self.columns] + [MEAN] * self.mean
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a row's runs are trained: a file of `configs/train/`, and what variables of `train.sh` and arguments of
-    `scripts/train.py` set instead."""
+    """A file of `configs/train/`, and what variables of `train.sh` and arguments of `scripts/train.py` set over it."""
 
     config: str
     variables: dict[str, str] = field(default_factory=dict)
@@ -86,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One file of `configs/tables/`. `baseline` names the row over which the rows below it are to gain."""
+    """One file of `configs/tables/`. `baseline` names the row over which those below it are to gain."""
 
     title: str
     seeds: list[int]
@@ -97,6 +95,11 @@ class Table:
     doubt: str = ""
     base_model: str = ""
     train_tokens: int = 0
+
+    @property
+    def baseline_place(self) -> int:
+        """The number of the baseline among the rows."""
+        return [row.name for row in self.rows].index(self.baseline)
 
 
 @dataclass(frozen=True)
@@ -120,17 +123,6 @@ class Cell:
         return self.ours.mean - self.authors.mean if self.ours and self.authors and self.complete else None
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What a row has in one column: an accuracy a seed, the results that they are of (none for a mean), on how many
-    items (0 for a mean), and whether these are not fewer than the paper's."""
-
-    accuracies: list[float]
-    results: list[TaskResult]
-    items: int
-    complete: bool
-
-
 def load_table(path: Path) -> Table:
     """Read a table file. Raises `InputError` when it is not one."""
     content = read_yaml(path, advice := "configs/tables/ holds examples")
@@ -141,41 +133,27 @@ def load_table(path: Path) -> Table:
         table = Table(parts=parts, rows=rows, **content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected a table file, found one that does not fit ({error!r}); {advice}") from error
-    if table.baseline not in {row.name for row in rows}:
-        names = ", ".join(row.name for row in rows)
-        raise InputError(f"{path}: its baseline is {table.baseline!r}; expected one of its rows: {names}")
+    if table.baseline not in (names := [row.name for row in rows]):
+        raise InputError(f"{path}: its baseline is {table.baseline!r}; expected one of its rows: {', '.join(names)}")
     return table
 
 
-def _part(content: Mapping[str, Any]) -> Part:
-    return Part(
-        name=content["name"],
-        title=content["title"],
-        columns=[Column(str(name), *(cell or (None, 0))) for name, cell in content["columns"].items()],
-        has_mean=content.get("mean", True),
-        tokens_per_column=content.get("tokens_per_column", 0),
-    )
+def _part(content: dict[str, Any]) -> Part:
+    columns = [Column(str(name), *(cell or ())) for name, cell in content.pop("columns").items()]
+    return Part(columns=columns, **content)
 
 
-def _row(content: Mapping[str, Any], default_config: str) -> Row:
-    return Row(
-        name=content["name"],
-        label=content["label"],
-        run=content["run"],
-        training=_training(content.get("train"), default_config),
-        authors={
-            part: {str(column): Estimate(*cell) for column, cell in cells.items()}
-            for part, cells in content.get("authors", {}).items()
-        },
-    )
-
-
-def _training(content: str | Mapping[str, Any] | None, default_config: str) -> Training | None:
-    """Of a row's `train`: a training file, or what is set over the table's `train_config`."""
-    if content is None or isinstance(content, str):
-        return Training(content) if content else None
-    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(content[name]) for name in ("strategy", "prob")}
-    return Training(default_config, variables, content.get("arguments", []))
+def _row(content: dict[str, Any], default_config: str) -> Row:
+    authors = {
+        part: {str(column): Estimate(*cell) for column, cell in cells.items()}
+        for part, cells in content.pop("authors", {}).items()
+    }
+    train = content.pop("train", None)  # a training file, or what is set over the table's `train_config`
+    if train is None or isinstance(train, str):
+        return Row(training=Training(train) if train else None, authors=authors, **content)
+    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(train[name]) for name in ("strategy", "prob")}
+    training = Training(default_config, variables, train.get("arguments", []))
+    return Row(training=training, authors=authors, **content)
 
 
 def fill(table: Table, results_dir: Path | None) -> dict[tuple[str, str, str], Cell]:
@@ -184,66 +162,69 @@ def fill(table: Table, results_dir: Path | None) -> dict[tuple[str, str, str], C
     Raises `InputError` for a broken result, for results of one column that were made from different items, and for two
     seeds of a row with the same model.
     """
-    cells = {}
-    place = [row.name for row in table.rows].index(table.baseline)
+    filled = {}
+    place = table.baseline_place
     for part in table.parts:
-        found = [_measured(row, part, table.seeds, results_dir) for row in table.rows]
-        baseline = found[place]
-        for index, (row, ours) in enumerate(zip(table.rows, found, strict=True)):
-            # The rows above the baseline do not try to beat it.
-            gains = _gains(part, ours, baseline) if index > place else {}
-            for column in part.column_names:
-                authors = _authors(row, part, column)
-                cell = _cell(ours.get(column), authors, baseline.get(column), gains.get(column))
-                cells[part.name, row.name, column] = cell
-    return cells
+        results = [_results(row, part, table.seeds, results_dir) for row in table.rows]
+        cells = [_cells(row, part, ours) for row, ours in zip(table.rows, results, strict=True)]
+        for below in range(place + 1, len(table.rows)):  # the rows above the baseline do not try to beat it
+            for name, gains in _gains(part, results[below], results[place]).items():
+                ours, baseline = cells[below][name], cells[place][name]
+                if ours.ours and baseline.ours:
+                    counts = counts_as_gain(ours.ours, baseline.ours)
+                    cells[below][name] = replace(ours, gain=summarise_gains(gains), counts=counts)
+        for row, own in zip(table.rows, cells, strict=True):
+            filled |= {(part.name, row.name, name): cell for name, cell in own.items()}
+    return filled
 
 
-def _measured(row: Row, part: Part, seeds: Sequence[int], results_dir: Path | None) -> dict[str, _Measured]:
-    """By the name of the column; the mean where each column has the same number of seeds."""
-    found: dict[str, _Measured] = {}
+def _results(row: Row, part: Part, seeds: Sequence[int], results_dir: Path | None) -> dict[str, list[TaskResult]]:
+    """By the name of the column, a result a seed; only the columns that have any."""
+    found = {}
     for column in part.columns:
-        if column.task is None or results_dir is None:
-            continue
-        paths = [result_path(results_dir / run, column.task, column.num_fewshot) for run in row.runs(column, seeds)]
-        by_path = {path: read_result(path) for path in paths if path.exists()}
-        check_models(by_path)
-        if results := list(by_path.values()):
-            items = min(len(result.items) for result in results)
-            complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
-            found[column.name] = _Measured([result.accuracy for result in results], results, items, complete)
-    columns = list(found.values())
-    if len(columns) == len(part.columns) and len({len(one.accuracies) for one in columns}) == 1:
-        by_seed = zip(*(one.accuracies for one in columns), strict=True)
-        means = [float(np.mean(accuracies)) for accuracies in by_seed]
-        found[MEAN] = _Measured(means, [], 0, all(one.complete for one in columns))
+        if column.task is not None and results_dir is not None:
+            paths = [result_path(results_dir / run, column.task, column.num_fewshot) for run in row.runs(column, seeds)]
+            by_path = {path: read_result(path) for path in paths if path.exists()}
+            check_models(by_path)
+            if by_path:
+                found[column.name] = list(by_path.values())
     return found
 
 
-def _gains(part: Part, ours: Mapping[str, _Measured], baseline: Mapping[str, _Measured]) -> dict[str, np.ndarray]:
+def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) -> dict[str, Cell]:
+    """The cells of a row by the name of the column, as yet without gains."""
+    authors = row.authors.get(part.name, {})
+    cells = {}
+    for column in part.columns:
+        cell = Cell(authors=authors.get(column.name))
+        if ours := results.get(column.name):
+            items = min(len(result.items) for result in ours)
+            complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
+            accuracies = [result.accuracy for result in ours]
+            cell = replace(cell, ours=estimate(accuracies), seeds=len(ours), items=items, complete=complete)
+        cells[column.name] = cell
+    if part.mean:
+        cells[MEAN] = _mean(list(cells.values()), authors, list(results.values()))
+    return cells
+
+
+def _mean(cells: Sequence[Cell], authors: Mapping[str, Estimate], results: Sequence[Sequence[TaskResult]]) -> Cell:
+    """The mean over `cells`: ours where each has the same number of seeds, the authors' where they give all."""
+    mean = Cell(authors=authors.get(MEAN))
+    if len(authors) == len(cells):
+        mean = Cell(authors=Estimate(float(np.mean([cell.mean for cell in authors.values()]))))
+    if len(results) == len(cells) and len(set(map(len, results))) == 1:
+        means = [float(np.mean([result.accuracy for result in seed])) for seed in zip(*results, strict=True)]
+        mean = replace(mean, ours=estimate(means), seeds=len(means), complete=all(cell.complete for cell in cells))
+    return mean
+
+
+def _gains(
+    part: Part, ours: Mapping[str, Sequence[TaskResult]], baseline: Mapping[str, Sequence[TaskResult]]
+) -> dict[str, np.ndarray]:
     """What `bootstrap_gains` gives for each column that both rows have; their mean where these are all columns."""
     both = [column.name for column in part.columns if column.name in ours and column.name in baseline]
-    gains = {name: bootstrap_gains(ours[name].results, baseline[name].results) for name in both}
-    if len(gains) == len(part.columns):
+    gains = {name: bootstrap_gains(ours[name], baseline[name]) for name in both}
+    if part.mean and len(gains) == len(part.columns):
         gains[MEAN] = np.mean(list(gains.values()), axis=0)
     return gains
-
-
-def _authors(row: Row, part: Part, column: str) -> Estimate | None:
-    given = row.authors.get(part.name, {})
-    if column == MEAN and len(given) == len(part.columns):
-        return Estimate(float(np.mean([cell.mean for cell in given.values()])))
-    return given.get(column)
-
-
-def _cell(
-    measured: _Measured | None, authors: Estimate | None, baseline: _Measured | None, gains: np.ndarray | None
-) -> Cell:
-    if measured is None:
-        return Cell(authors=authors)
-    ours, seeds = estimate(measured.accuracies), len(measured.accuracies)
-    cell = Cell(ours, authors, seeds=seeds, items=measured.items, complete=measured.complete)
-    if gains is None or baseline is None:
-        return cell
-    counts = counts_as_gain(ours, estimate(baseline.accuracies))
-    return replace(cell, gain=summarise_gains(gains), counts=counts)

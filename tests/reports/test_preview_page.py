@@ -259,7 +259,7 @@ def test_every_link_is_explained_as_the_build_counted_it(sample_corpus, language
     wiki = sample_corpus.wikis[language]
     manifest = read_manifest(wiki.dataset)
     tokenizer = AutoTokenizer.from_pretrained(sample_corpus.tiny_model)
-    explainer = LinkExplainer.open(str(wiki.preprocessed), str(sample_corpus.pivot_ids), tokenizer, manifest)
+    explainer = LinkExplainer(str(wiki.preprocessed), str(sample_corpus.pivot_ids), tokenizer, manifest)
     articles = EncodedArticles(load_from_disk(str(wiki.dataset)))
     source = load_from_disk(str(wiki.preprocessed))
     texts = TokenTexts(tokenizer)
@@ -286,7 +286,7 @@ def test_sources_that_the_dataset_was_not_made_from_are_refused(sample_corpus, t
     tokenizer = AutoTokenizer.from_pretrained(sample_corpus.tiny_model)
     if wrong == "tokenizer":
         tokenizer = train_tokenizer(["another text"] * 9, 400)
-    explainer = LinkExplainer.open(str(preprocessed), str(ids), tokenizer, read_manifest(wiki.dataset))
+    explainer = LinkExplainer(str(preprocessed), str(ids), tokenizer, read_manifest(wiki.dataset))
     article = EncodedArticles(load_from_disk(str(wiki.dataset)))[0]
     with pytest.raises(InputError, match=re.escape(str(preprocessed))):
         explainer.explain(0, article)
