@@ -63,11 +63,9 @@ class LeiaLM(HFLM):
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(sum of log-probabilities, whether greedy) of each request's continuation given its context, in order."""
         results: list[tuple[float, bool]] = [(0.0, True)] * len(requests)  # what an empty continuation keeps
-        shared: list[_Item] = []
-        alone: list[_Item] = []
-        for item in self._group(requests):
-            if item.asked:
-                (shared if self._fits(item) else alone).append(item)
+        items = [item for item in self._group(requests) if item.asked]
+        shared = [item for item in items if self._fits(item)]
+        alone = [item for item in items if not self._fits(item)]
         scores = self._score_together(shared, disable_tqdm) + self._score_alone(alone)
         for item, item_scores in zip(shared + alone, scores, strict=True):
             for askers, result in zip(item.asked.values(), item_scores, strict=True):
