@@ -50,11 +50,9 @@ class Experiment:
     peak_tflops: float = setting("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
 
     def __post_init__(self) -> None:
-        if self.entity_name_insertion_strategy not in STRATEGIES:
-            raise UsageError(
-                f"entity_name_insertion_strategy is {self.entity_name_insertion_strategy}; "
-                f"expected one of {', '.join(STRATEGIES)}"
-            )
+        strategy = self.entity_name_insertion_strategy
+        if strategy not in STRATEGIES:
+            raise UsageError(f"entity_name_insertion_strategy is {strategy}; expected one of {', '.join(STRATEGIES)}")
         if not 0 <= self.entity_name_insertion_prob <= 1:
             raise UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
         for name in ("max_length", "global_batch_size"):
@@ -93,21 +91,14 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """The settings of a YAML file over those of its `base`. Raises `InputError` unless it is a flat mapping."""
     advice = "configs/train/ holds examples"
     settings = read_yaml(Path(path), advice)
-    nested = [name for name, value in settings.items() if isinstance(value, dict)]
-    if nested:
-        raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {nested[0]}; {advice}")
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {name}; {advice}")
     base = settings.pop("base", None)
     return (read_config(Path(path).parent / base) if base else {}) | settings
 
 
-class RunParser(HfArgumentParser):
-    """Both dataclasses from a file of settings and words of a command line, which win."""
-
-    def __init__(self) -> None:
-        from transformers import TrainingArguments
-
-        super().__init__([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
-
+class _Parser(HfArgumentParser):
     def add_argument(self, *names: str, **settings: Any) -> Any:
         """Without what `leia.base.cli.setting` adds to a field for click."""
         return super().add_argument(*names, **{k: v for k, v in settings.items() if k not in ("heading", "of_click")})
@@ -115,34 +106,27 @@ class RunParser(HfArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
-    def parse(self, settings: Mapping[str, Any], words: Sequence[str]) -> tuple[Experiment, Namespace]:
-        """The experiment, and what `TrainingArguments`, which starts the processes' connections, is to be made of."""
-        given = []
-        for name, value in settings.items():
-            if isinstance(value, list):
-                given += [f"--{name}", *map(str, value)]
-            elif value is not None:
-                given.append(f"--{name}={value}")
-        namespace = self.parse_args([*given, *words])
-        experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
-        return experiment, namespace
-
 
 def parse(
     config: str | Path, options: Mapping[str, Any], more: Sequence[str]
 ) -> tuple[Experiment, "TrainingArguments"]:
-    """The run that `config` describes, changed by the `options` that are not None and by `more`, words of
-    the command line for `TrainingArguments`.
+    """The run of `config`, changed by the `options` that are not None and by `more`, words of the command line.
 
     Raises `UsageError` for unknown names and values out of range, `InputError` for a bad file.
     """
     from transformers import TrainingArguments
 
     _quieten()
-    parser = RunParser()
-    settings = read_config(config) | {name: value for name, value in options.items() if value is not None}
-    experiment, namespace = parser.parse(settings, more)
-    _check(namespace, parser)
+    words = []
+    for name, value in (read_config(config) | {k: v for k, v in options.items() if v is not None}).items():
+        if isinstance(value, list):
+            words += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            words.append(f"--{name}={value}")
+    parser = _Parser([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
+    namespace = parser.parse_args([*words, *more])
+    experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
+    _check(namespace, parser)  # `TrainingArguments` starts the processes' connections
     namespace.gradient_accumulation_steps = accumulation_steps(
         experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
     )
@@ -189,9 +173,8 @@ def _check(settings: Namespace, parser: HfArgumentParser) -> None:
 
 def _check_number(name: str, value: float) -> None:
     """Raise `UsageError` for a number that is NaN, infinite, negative or not below its limit."""
-    limit = LIMITS.get(name, math.inf)
-    if not 0 <= value < limit:
-        expected = "a finite number of at least 0" if limit == math.inf else f"at least 0 and less than {limit}"
+    if not 0 <= value < LIMITS.get(name, math.inf):
+        expected = f"at least 0 and less than {LIMITS[name]}" if name in LIMITS else "a finite number of at least 0"
         raise UsageError(f"{name} is {value}; expected {expected}")
 
 

@@ -1,7 +1,6 @@
 """The model of a run: its tokenizer with the two tags, their embeddings, its attention."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.integrations import is_deepspeed_zero3_enabled
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from leia.base.errors import InputError
 from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
@@ -92,16 +91,13 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     return tag_ids
 
 
-@contextmanager
-def gathered(parameters: list[torch.nn.Parameter]) -> Iterator[None]:
+def gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[None]:
     """Make whole what DeepSpeed ZeRO-3 has shared out among the processes; the changes of process 0 are kept."""
     if not is_deepspeed_zero3_enabled():
-        yield
-        return
+        return nullcontext()
     import deepspeed
 
-    with deepspeed.zero.GatheredParameters(parameters, modifier_rank=0):
-        yield
+    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
 
 
 def choose_attention(wanted: str) -> str:
@@ -109,17 +105,9 @@ def choose_attention(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
-    if capability[0] == 9 and _flash_attention_3_available():
+    if capability[0] == 9 and is_flash_attn_3_available():
         return "flash_attention_3"
     return "flash_attention_2" if capability[0] >= 8 and is_flash_attn_2_available() else "sdpa"
-
-
-def _flash_attention_3_available() -> bool:
-    try:
-        from transformers.utils import is_flash_attn_3_available
-    except ImportError:
-        return False
-    return is_flash_attn_3_available()
 
 
 def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
@@ -127,16 +115,8 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=rank,
-            lora_alpha=2 * rank,
-            target_modules="all-linear",
-            trainable_token_indices=list(tag_ids),
-            task_type="CAUSAL_LM",
-        ),
-    )
+    settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    adapted = get_peft_model(model, LoraConfig(**settings, trainable_token_indices=list(tag_ids)))
     # What peft chooses by itself where the tags made the embeddings larger, with a warning at each checkpoint.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=True)
     return adapted

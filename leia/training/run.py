@@ -6,13 +6,11 @@ and `trainer_state.json`.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
@@ -49,10 +47,6 @@ class Run:
     checkpoint: Path | None
     finished: bool
 
-    @property
-    def is_first_process(self) -> bool:
-        return self.args.process_index == 0
-
     def beginning(self) -> str:
         """What will be done, in one line: with a mistyped name a run that was to be continued begins again."""
         if self.finished:
@@ -71,23 +65,24 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
     disable_progress_bar()
     output_dir = Path(os.path.abspath(args.output_dir))
     args.output_dir = str(output_dir)
+    is_first = args.process_index == 0
     check_machine(experiment, args)
     with ExitStack() as stack:
-        if args.process_index == 0:
+        if is_first:
             stack.enter_context(held(output_dir))
             checkpoints.remove_leftovers(output_dir)
         stack.enter_context(errors_named(output_dir, checkpoints.partial_folder(output_dir)))
         run = find_run(experiment, args, output_dir)
-        if run.is_first_process:
+        if is_first:
             print(run.beginning(), flush=True)
         if run.finished:
             return True
-        trainer = make_trainer(run, check_inputs(run))
+        trainer = make_trainer(run, check_inputs(run, is_first))
         last = train_from(run.checkpoint, trainer)
-        if run.is_first_process and trainer.stopped:
+        if is_first and trainer.stopped:
             again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
             print(f"stopped after saving {last.name}; {again}", flush=True)
-        elif run.is_first_process:
+        elif is_first:
             card = model_card(experiment, args, run.identity, run.manifest, command)
             with checkpoints.clear_errors(output_dir, "config.json"):
                 finish(output_dir, last, experiment, run.manifest, card)
@@ -166,13 +161,13 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     }
 
 
-def check_inputs(run: Run) -> "PreTrainedTokenizerBase":
+def check_inputs(run: Run, is_first: bool) -> "PreTrainedTokenizerBase":
     """The model's tokenizer, once model and dataset fit; then the folder of the run is made."""
     experiment = run.experiment
     check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
     tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, run.is_first_process)
-    if run.is_first_process:
+    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
+    if is_first:
         run.output_dir.mkdir(parents=True, exist_ok=True)
     return tokenizer
 
@@ -180,7 +175,7 @@ def check_inputs(run: Run) -> "PreTrainedTokenizerBase":
 def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
     """Train, after `checkpoint` where there is one; the last checkpoint."""
     if checkpoint is not None:
-        if checkpoints.step_of(checkpoint) >= trainer.args.max_steps:
+        if checkpoints.read_saved(checkpoint / checkpoints.LOG_FILE)["global_step"] >= trainer.args.max_steps:
             return checkpoint
         trainer.train_dataset.load_state_dict(checkpoints.read_saved(checkpoint / checkpoints.STREAM_FILE))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -189,9 +184,8 @@ def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
 
 def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
     experiment, args = run.experiment, run.args
-    attention = choose_attention(
-        "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
-    )
+    wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
+    attention = choose_attention(wanted)
     model, tag_ids = make_model(experiment, args, tokenizer, attention)
     blocks = LeiaConstantLengthDataset(
         run.dataset,
@@ -202,13 +196,10 @@ def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
         shuffle=True,
         seed=args.seed,
     )
-    if run.is_first_process:
+    if args.process_index == 0:
         print(describe(run, attention), flush=True)
-    # Else DeepSpeed and FSDP (below) add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
-    if args.deepspeed_plugin is not None:
-        args.deepspeed_plugin.deepspeed_config.setdefault("data_types", {"grad_accum_dtype": "fp32"})
-    with reporting_errors_named(args):
-        trainer = LeiaTrainer(
+    try:
+        return LeiaTrainer(
             model=model,
             args=args,
             train_dataset=blocks,
@@ -217,10 +208,10 @@ def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
             run=run.identity,
             peak_flops=peak_flops(experiment.peak_tflops),
         )
-    sharding = getattr(trainer.accelerator.state, "fsdp_plugin", None)
-    if sharding is not None and sharding.mixed_precision_policy is not None:
-        sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
-    return trainer
+    except (ImportError, RuntimeError) as error:  # a service of --report_to is not installed or refuses the run
+        if args.report_to and any(name in str(error).lower() for name in args.report_to):
+            raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
+        raise
 
 
 def describe(run: Run, attention: str) -> str:
@@ -234,14 +225,3 @@ def describe(run: Run, attention: str) -> str:
         f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
         f"{experiment.max_length:,} tokens; {args.max_steps} steps"
     )
-
-
-@contextmanager
-def reporting_errors_named(args: TrainingArguments) -> Iterator[None]:
-    """Say in one line that a service of --report_to is not installed or refuses the run."""
-    try:
-        yield
-    except (ImportError, RuntimeError) as error:
-        if args.report_to and any(name in str(error).lower() for name in args.report_to):
-            raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
-        raise
