@@ -35,9 +35,7 @@ class Job:
 
 def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
     """The tasks and the members of the groups `names`, with their data.
-
-    Raises `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for data.
-    """
+    Raises `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for data."""
     if "" in names:
         raise UsageError(f"--tasks {','.join(names)!r} holds an empty name; expected names with commas between")
     if len(names) != len(num_fewshot):
@@ -45,7 +43,9 @@ def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
             f"--tasks has {len(names)} ({','.join(names)}), --num_fewshot_samples has {len(num_fewshot)} "
             f"({','.join(map(str, num_fewshot))}); one number a task is needed"
         )
-    _quieten()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
+    lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
     manager, own = _open_task_folders(names)
     local = own if os.environ.get("XCSR_DIR") else set()
     unreachable = "" if set(names) <= local else _use_cache_without_hub()
@@ -82,12 +82,6 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
         yield Job(member, examples, task, identify_data(docs))
 
 
-def _quieten() -> None:
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
-    lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
-
-
 def _open_task_folders(names: Sequence[str]) -> tuple[TaskManager, set[str]]:
     """Ours, with those of the harness where a name is not among ours; and the names that are."""
     manager = TaskManager(include_path=TASKS_DIR, include_defaults=False)
@@ -105,9 +99,7 @@ def _open_task_folders(names: Sequence[str]) -> tuple[TaskManager, set[str]]:
 
 def _use_cache_without_hub() -> str:
     """Make the libraries take what is in their cache where the hub cannot be reached; why it cannot, or "".
-
-    Left to themselves they do so too, but ask six times for each task: half a minute.
-    """
+    Left to themselves they do so too, but ask six times for each task: half a minute."""
     error = None if is_offline_mode() else ask_hub(HfApi().dataset_info, "INK-USC/xcsr")
     if error is None or isinstance(error, HfHubHTTPError):
         return ""

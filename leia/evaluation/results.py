@@ -30,8 +30,6 @@ MODEL_FILES = (
     "merges.txt",
     "*.py",
 )
-MANIFESTS = (MANIFEST_NAME, "dataset_manifest.json")
-"""What training leaves in a model folder about its data; copied into the results."""
 _AGAIN = "evaluate.sh makes it again"
 
 
@@ -81,8 +79,8 @@ def identify_model(name_or_path: str) -> dict[str, Any]:
         raise InputError(f"{path}: holds no weights (*.safetensors); did the training end?")
     digest = hashlib.sha256("\n".join(f"{file['name']} {file['sha256']}" for file in files).encode()).hexdigest()
     identity = {"name": path.resolve().name, "bytes": sum(file["bytes"] for file in files), "sha256": digest}
-    manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
-    return identity | {file.name: read_json(file, "make the model again") for file in manifests}
+    manifests = (path / name for name in (MANIFEST_NAME, "dataset_manifest.json"))  # what the model was made from
+    return identity | {file.name: read_json(file, "make the model again") for file in manifests if file.is_file()}
 
 
 def _hub_revision(name: str) -> str:

@@ -1,7 +1,5 @@
-"""Evaluate one model on tasks of the harness and keep every log-likelihood.
-
-What has no result yet is scored, one file pair a task (see `results`). Under `accelerate launch` the processes share
-the items of a task; the first one writes.
+"""Evaluate one model on tasks of the harness and keep every log-likelihood: a file pair (see `results`) for each task
+that has none. Under `accelerate launch` the processes share the items of a task; the first one writes.
 """
 
 import sys
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
@@ -18,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from lm_eval import evaluator
+from lm_eval.api.model import LM
 from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import InputError
@@ -26,9 +25,6 @@ from leia.base.step import versions
 from leia.evaluation import results
 from leia.evaluation.jobs import Job
 from leia.training.launch import without_gpu
-
-if TYPE_CHECKING:
-    from lm_eval.models.huggingface import HFLM
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,16 @@ class ModelOptions:
 
 
 def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_run: bool) -> list[results.TaskResult]:
-    """Evaluate the jobs that `results_dir` has no result for; return the results of all of them.
+    """Evaluate the jobs that `results_dir` has no result for, or say which these are (`dry_run`).
 
-    Only the first process returns results, and none is made in a `dry_run`, which says what would be evaluated.
-    Raises `InputError` when the folder holds results of another model or of other data.
+    The results of all jobs, but on the first process alone. Raises `InputError` for a folder of another model or data.
     """
     without_gpu()
     # Without cpu=True, accelerate joins no processes on a machine without a GPU: each would do all the work.
     # The others wait while the first reads a large model to identify it; the timeout is the harness's.
     state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(weeks=52))
     paths = [results.result_path(results_dir, job.name, job.num_fewshot) for job in jobs]
-    identity: dict[str, Any] = {}
-    todo: list[int] = []
+    identity, todo = {}, []
     if state.is_main_process:
         model = results.identify_model(options.pretrained)
         identity = {"model": model, "scoring": options.scoring, "dtype": options.dtype}
@@ -69,8 +63,7 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
         for index in todo:
             click.echo(f"would evaluate {jobs[index].name}, {jobs[index].num_fewshot} shots")
         return []
-    if state.num_processes > 1:
-        (todo,) = broadcast_object_list([todo])
+    (todo,) = broadcast_object_list([todo])
     if state.process_index or not sys.stderr.isatty():
         disable_progress_bar()
     lm = load_model(options) if todo else None
@@ -95,7 +88,7 @@ def _is_finished(path: Path, job: Job) -> bool:
     return True
 
 
-def load_model(options: ModelOptions) -> "HFLM":
+def load_model(options: ModelOptions) -> LM:
     """The harness model of the `scoring` asked for, on the GPU where there is one."""
     from lm_eval.models.huggingface import HFLM
 
@@ -111,7 +104,7 @@ def load_model(options: ModelOptions) -> "HFLM":
         raise InputError(f"{options.pretrained}: cannot be loaded as a causal language model ({error})") from error
 
 
-def _score_and_write(lm: "HFLM", job: Job, path: Path, identity: dict[str, Any]) -> None:
+def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> None:
     with results.new_result(path) as write:
         harness, items = _score(lm, job)
         accuracy = sum(item.correct for item in items) / len(items)
@@ -130,7 +123,7 @@ def _score_and_write(lm: "HFLM", job: Job, path: Path, identity: dict[str, Any])
     click.echo(f"{job.name}, {job.num_fewshot} shots: {accuracy:.3f}")
 
 
-def _score(lm: "HFLM", job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
+def _score(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
     """The harness's own results and the items; both empty on all processes but the first."""
     job.task.set_config("num_fewshot", job.num_fewshot)
     job.task.set_fewshot_seed(42)

@@ -1,14 +1,11 @@
-"""What a run is made of: the experiment (ours) and the `TrainingArguments` of transformers, from a YAML file and the
-command line, which wins.
-
-A configuration is flat: fields of `Experiment` and of `TrainingArguments` by their names. `base: FILE` (beside it)
-takes another configuration over first, so that an ablation is its one line of difference.
+"""The settings of a run from a YAML file and the command line, which wins: the fields of `Experiment` (ours) and of
+`TrainingArguments` (transformers) by their names. In the file `base: FILE` (beside it) takes another one over first, so
+that an ablation is its one line of difference.
 """
 
 import math
 import os
 import warnings
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -58,8 +55,6 @@ class Experiment:
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
-        for name in ("lora_rank", "peak_tflops"):
-            _check_number(name, getattr(self, name))
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
@@ -126,7 +121,7 @@ def parse(
     parser = _Parser([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
     namespace = parser.parse_args([*words, *more])
     experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
-    _check(namespace, parser)  # `TrainingArguments` starts the processes' connections
+    _check(vars(experiment) | vars(namespace), parser)  # before `TrainingArguments` connects the processes
     namespace.gradient_accumulation_steps = accumulation_steps(
         experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
     )
@@ -149,24 +144,24 @@ def _quieten() -> None:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def _check(settings: Namespace, parser: HfArgumentParser) -> None:
-    """Raise `UsageError` for settings of `TrainingArguments` that a run of ours cannot have."""
+def _check(settings: dict[str, Any], parser: HfArgumentParser) -> None:
+    """Raise `UsageError` for settings that a run of ours cannot have."""
     from transformers.integrations import get_reporting_integration_callbacks
 
     for name, why in COMPUTED.items():
-        if getattr(settings, name) != parser.get_default(name):
+        if settings[name] != parser.get_default(name):
             raise UsageError(f"{name} is not to be given: {why}")
-    if settings.max_steps < 1:
-        raise UsageError(f"max_steps is {settings.max_steps}; the stream has no end, so expected at least 1")
-    for name, value in vars(settings).items():
+    if settings["max_steps"] < 1:
+        raise UsageError(f"max_steps is {settings['max_steps']}; the stream has no end, so expected at least 1")
+    for name, value in settings.items():
         if isinstance(value, int | float) and value != parser.get_default(name):
             _check_number(name, value)
-    if settings.save_strategy != "steps":
+    if settings["save_strategy"] != "steps":
         raise UsageError("save_strategy is always steps; the final model is made from the last checkpoint")
-    if not settings.output_dir:
+    if not settings["output_dir"]:
         raise UsageError("missing --output_dir")
     try:
-        get_reporting_integration_callbacks(settings.report_to)
+        get_reporting_integration_callbacks(settings["report_to"])
     except ValueError as error:
         raise UsageError(f"report_to: {error}") from error
 

@@ -58,7 +58,11 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
     folder = partial_folder(output_dir) / f"checkpoint-{step}"
     for name, document in documents.items():
         (folder / name).write_text(to_json(document, indent=1), encoding="utf-8")
-    (folder / FILES_FILE).write_text(to_json(_sizes(folder), indent=1), encoding="utf-8")
+    # The log holds speeds and may be cut off; transformers' record of its arguments holds the folder's name.
+    unequal = (LOG_FILE, "training_args.bin")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in unequal)
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+    (folder / FILES_FILE).write_text(to_json(sizes, indent=1), encoding="utf-8")
     _flush(folder)
     final = output_dir / folder.name
     if final.exists():
@@ -67,14 +71,6 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
     for old in steps_saved(output_dir)[:-keep] if keep else ():
         _remove(output_dir / f"checkpoint-{old}")
     remove_leftovers(output_dir)
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of each file by its path, but for the log, which holds speeds and may be cut off, and transformers'
-    record of its arguments, which holds the folder's name and is not read."""
-    unequal = (LOG_FILE, "training_args.bin")
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in unequal)
-    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
 
 def check_whole(checkpoint: Path) -> None:

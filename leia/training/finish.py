@@ -39,7 +39,6 @@ def finish(
 ) -> None:
     """Make the final model from its last checkpoint, with the manifest of its dataset and its card."""
     folder = checkpoints.partial_folder(output_dir) / "model"
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in {file for pattern in MODEL_FILES for file in checkpoint.glob(pattern)}:
         try:
@@ -47,22 +46,17 @@ def finish(
         except OSError:  # a file system without links
             shutil.copyfile(file, folder / file.name)
     if experiment.lora_rank:
-        merge_lora(experiment, checkpoint, folder)
+        from peft import PeftModel
+
+        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+        model = load_model(experiment.model_name_or_path, "sdpa", torch.float32, experiment.trust_remote_code)
+        add_tags(model, tokenizer)
+        PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
     if manifest is not None:
         (folder / "dataset_manifest.json").write_text(to_json(manifest, indent=1), encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")
     checkpoints.publish_model(output_dir, folder)
     print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
-
-
-def merge_lora(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
-    """Write the model with the adapters of `checkpoint` merged into its weights to `folder`."""
-    from peft import PeftModel
-
-    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-    model = load_model(experiment.model_name_or_path, "sdpa", torch.float32, experiment.trust_remote_code)
-    add_tags(model, tokenizer)
-    PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
 
 
 def model_card(

@@ -62,11 +62,10 @@ class StepSums:
 
 
 def flops_per_token(model: torch.nn.Module, length: int) -> int:
-    """Floating-point operations that training needs for a token of a sequence of `length` tokens.
+    """Floating-point operations that training needs for a token of a sequence of `length` tokens, recomputation apart.
 
     A weight costs 2 forward, 2 for the gradient of its input and 2 for its own, which a frozen weight does without;
-    input embeddings cost nothing. Causal attention needs half of the square; a model without it (Mamba) is counted by
-    its weights. Recomputation is not counted.
+    input embeddings cost nothing. Causal attention needs half of the square; Mamba, which has none, only its weights.
     """
     embedded = model.get_input_embeddings().weight
     tied = model.get_output_embeddings() is not None and model.get_output_embeddings().weight is embedded

@@ -7,13 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainingArguments,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
@@ -38,8 +32,7 @@ def check_weights(name_or_path: str) -> None:
     """Raise `InputError` for a weights file of a model folder that is cut off or garbled, as far as its head tells."""
     for file in sorted(Path(name_or_path).glob("model*.safetensors")):
         try:
-            with safe_open(file, framework="pt"):
-                pass
+            safe_open(file, framework="pt")
         except SafetensorError as error:
             raise InputError(f"{file}: is damaged ({error}); copy it again, or make the model again") from error
 
@@ -60,8 +53,8 @@ def make_model(
     experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase, attention: str
 ) -> tuple[torch.nn.Module, tuple[int, int]]:
     """The model to train and the ids of the two tags, which it and `tokenizer` are given."""
-    # DeepSpeed keeps 32-bit weights beside bf16 ones; elsewhere the weights are 32-bit and bf16 is for the arithmetic.
-    # Adapters leave the weights as they are, so that these may be 16-bit.
+    # DeepSpeed keeps 32-bit weights beside bf16 ones, and adapters leave the weights as they are; elsewhere the weights
+    # are 32-bit and bf16 is for the arithmetic.
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
     model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
@@ -72,11 +65,8 @@ def make_model(
 
 
 def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Give `tokenizer` and `model` the two tags; return their ids.
-
-    The new rows of the input embeddings are the mean of all former rows (paper, section 3); so are those of an output
-    layer with weights of its own. A tokenizer that has the tags is left as it is.
-    """
+    """Give `tokenizer` and `model` the two tags where they lack them; return their ids. The new rows of the embeddings,
+    and of an output layer with weights of its own, are the mean of all former rows (paper, section 3)."""
     known = count_ids(tokenizer)
     new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
     tag_ids = add_entity_name_tags(tokenizer)

@@ -9,9 +9,10 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from transformers import TrainingArguments
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
 
@@ -28,10 +29,6 @@ from leia.training.metrics import peak_flops
 from leia.training.model import check_length, choose_attention, first_line, make_model
 from leia.training.trainer import LeiaTrainer
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
-
 
 @dataclass(frozen=True)
 class Run:
@@ -41,7 +38,7 @@ class Run:
     experiment: Experiment
     args: TrainingArguments
     output_dir: Path
-    dataset: "Dataset"
+    dataset: Dataset
     manifest: dict[str, Any] | None
     identity: dict[str, Any]
     checkpoint: Path | None
@@ -59,9 +56,7 @@ class Run:
 
 def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool:
     """Train, or continue, until the model is in `args.output_dir`. False: SIGTERM ended it, it can be continued.
-
-    Raises `InputError` for settings that do not fit the model, the dataset or what the folder holds.
-    """
+    Raises `InputError` for settings that do not fit the model, the dataset or what the folder holds."""
     disable_progress_bar()
     output_dir = Path(os.path.abspath(args.output_dir))
     args.output_dir = str(output_dir)
@@ -77,7 +72,12 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
             print(run.beginning(), flush=True)
         if run.finished:
             return True
-        trainer = make_trainer(run, check_inputs(run, is_first))
+        check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
+        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+        check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
+        if is_first:
+            output_dir.mkdir(parents=True, exist_ok=True)
+        trainer = make_trainer(run, tokenizer)
         last = train_from(run.checkpoint, trainer)
         if is_first and trainer.stopped:
             again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
@@ -120,20 +120,16 @@ def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path) 
 
 def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
     """The checkpoint to continue: the newest one for `last`, else the folder `wanted`; None for a new run.
-
-    Raises `InputError` when there is no such checkpoint, or when a new run would mix with an earlier one.
-    """
+    Raises `InputError` when there is no such checkpoint, or when a new run would mix with an earlier one."""
     newest = checkpoints.newest_checkpoint(output_dir)
-    if wanted is None:
-        if checkpoints.is_finished(output_dir):
-            raise InputError(f"{output_dir}: holds the finished model of an earlier run; choose another --output_dir")
-        if newest:
-            raise InputError(
-                f"{output_dir}: holds {newest.name} of an earlier run; continue it with --resume_from_checkpoint last "
-                "(RESUME=1 ./train.sh) or choose another --output_dir"
-            )
-        return None
-    if wanted.lower() in ("last", "true", "1"):
+    if wanted is None and checkpoints.is_finished(output_dir):
+        raise InputError(f"{output_dir}: holds the finished model of an earlier run; choose another --output_dir")
+    if wanted is None and newest:
+        raise InputError(
+            f"{output_dir}: holds {newest.name} of an earlier run; continue it with --resume_from_checkpoint last "
+            "(RESUME=1 ./train.sh) or choose another --output_dir"
+        )
+    if wanted is None or wanted.lower() in ("last", "true", "1"):
         return newest
     if not (Path(wanted) / checkpoints.FILES_FILE).is_file():  # the final model has a run.json, too
         raise InputError(
@@ -144,8 +140,8 @@ def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
 
 
 def run_identity(experiment: Experiment, args: TrainingArguments, dataset_fingerprint: str) -> dict[str, Any]:
-    """What must be the same when a run is continued. The micro batch may change, and the number of processes but under
-    DeepSpeed, which saves the optimizer's states in as many parts."""
+    """What must be the same when a run is continued. The number of processes may change, but not under DeepSpeed, which
+    saves the optimizer's states in as many parts."""
     settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
@@ -161,17 +157,6 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     }
 
 
-def check_inputs(run: Run, is_first: bool) -> "PreTrainedTokenizerBase":
-    """The model's tokenizer, once model and dataset fit; then the folder of the run is made."""
-    experiment = run.experiment
-    check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
-    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
-    if is_first:
-        run.output_dir.mkdir(parents=True, exist_ok=True)
-    return tokenizer
-
-
 def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
     """Train, after `checkpoint` where there is one; the last checkpoint."""
     if checkpoint is not None:
@@ -182,7 +167,7 @@ def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
     return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
 
 
-def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
+def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
     wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
     attention = choose_attention(wanted)

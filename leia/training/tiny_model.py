@@ -52,8 +52,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
     learnt_size = vocabulary_size - len(byte_tokens)
     counts = Counter(chain.from_iterable(texts))
     # Of characters that are equally frequent the trainer would keep any; the order of code points decides here.
-    frequent = sorted(counts, key=lambda character: (-counts[character], character))
-    alphabet = ["▁", *frequent[: learnt_size // 2]]
+    alphabet = ["▁", *sorted(counts, key=lambda letter: (-counts[letter], letter))[: learnt_size // 2]]
     backend = Tokenizer(models.BPE(unk_token="<unk>"))
     # Punctuation apart, as a vocabulary learnt from more text has it: else "Asia," is one token and no link ends in it.
     metaspace = pre_tokenizers.Metaspace(prepend_scheme="first")

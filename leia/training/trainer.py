@@ -24,11 +24,9 @@ from leia.training import checkpoints
 from leia.training.metrics import StepSums, flops_per_token, peak_memory, step_line, token_losses
 
 
-class LeiaTrainer(Trainer):
+class LeiaTrainer(Trainer, TrainerCallback):
     """`run`: the settings that a checkpoint must share to be continued. `peak_flops`: of one GPU, None where unknown.
-    `options`: of `Trainer`, with a `LeiaConstantLengthDataset` and a `LeiaDataCollator`.
-
-    `stopped` tells after training whether SIGTERM ended it before its last step.
+    `stopped` tells after training whether SIGTERM ended it before its last step. The trainer is a callback of its own.
     """
 
     def __init__(
@@ -54,7 +52,20 @@ class LeiaTrainer(Trainer):
         if self.is_deepspeed_enabled:  # else accelerate takes DeepSpeed's number in place of the Trainer's 1, and warns
             self.accelerator.gradient_accumulation_steps = args.gradient_accumulation_steps
         self.remove_callback(PrinterCallback)
-        self.add_callback(_Interrupts(self))
+        self.add_callback(self)
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.clock = time.perf_counter()
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+
+    def _ask_to_stop(self, *_: Any) -> None:
+        self.stop_asked = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
+        if self.stopped:
+            control.should_save = True
+            control.should_training_stop = True
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(
@@ -130,23 +141,3 @@ class LeiaTrainer(Trainer):
                 checkpoints.publish_checkpoint(output_dir, step, documents, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
         self.clock = time.perf_counter()
-
-
-class _Interrupts(TrainerCallback):
-    """Turns SIGTERM into a checkpoint at the end of the step and the end of training."""
-
-    def __init__(self, trainer: LeiaTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.trainer.clock = time.perf_counter()
-        signal.signal(signal.SIGTERM, self._ask_to_stop)
-
-    def _ask_to_stop(self, *_: Any) -> None:
-        self.trainer.stop_asked = True
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
-        if self.trainer.stopped:
-            control.should_save = True
-            control.should_training_stop = True
