@@ -95,7 +95,7 @@ def main(
     if dtype == "auto":
         dtype = "float16" if torch.cuda.is_available() else "float32"
     check_model_name(model_name_or_path)
-    options = ModelOptions(model_name_or_path, scoring, dtype, batch_size, trust_remote_code)
+    options = ModelOptions(scoring, model_name_or_path, dtype, batch_size, trust_remote_code)
     jobs = find_tasks([name.strip() for name in tasks.split(",")], num_fewshot_samples)
     results = evaluate(options, jobs, Path(results_dir), dry_run)
     if results:

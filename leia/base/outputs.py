@@ -114,7 +114,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
         try:
             with errors_named(path.parent, partial):  # of several open files any may have failed, but all lie there
                 yield partial
-                _flush_to_disk(partial)
+                flush_to_disk(partial)
                 partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -144,7 +144,7 @@ def new_folder(path: str | Path, replaceable: Collection[str]) -> Iterator[Path]
             with errors_named(path, partial):
                 yield partial
                 for file in partial.rglob("*"):
-                    _flush_to_disk(file)
+                    flush_to_disk(file)
                 if path.exists():
                     path.rename(former)
                 partial.rename(path)
@@ -177,7 +177,8 @@ def _remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Have the disk hold what was written to a file or into a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,10 +2,10 @@
 
     LeiaLM(pretrained="path/or/hub-id", dtype="float16", batch_size="auto")
 
-is a model of lm-eval like any other (a subclass of its HF model, registered as `leia`). What it does as published:
-context and continuation are tokenised apart and without special tokens; an empty context is the EOS token; what is
-too long is cut from the left; the score is the plain sum. What it does for speed: the context of an item's choices is
-computed once (`shared_context`), and batches hold items of similar length.
+is a model of lm-eval like any other, registered as `leia`. As published: context and continuation are tokenised apart
+and without special tokens; an empty context is the EOS token; what is too long is cut from the left; the score is the
+plain sum. For speed: the context of an item's choices is computed once (`shared_context`), and batches hold items of
+similar length.
 """
 
 import inspect
@@ -45,10 +45,8 @@ def join_processes(lm: HFLM) -> HFLM:
 
 @register_model("leia")
 class LeiaLM(HFLM):
-    """Scores as published. The options are those of the harness's HF model but for `softmax_dtype` and `backend`.
-
-    `batch_size` counts items, not choices; with "auto" batches are made by tokens. Log-likelihoods do not depend on the
-    batches beyond rounding.
+    """The options are those of the harness's HF model but for `softmax_dtype` and `backend`. `batch_size` counts items,
+    not choices; with "auto" batches are made by tokens. Log-likelihoods do not depend on the batches beyond rounding.
     """
 
     def __init__(self, pretrained: str, **options: Any) -> None:
@@ -63,11 +61,9 @@ class LeiaLM(HFLM):
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(sum of log-probabilities, whether greedy) of each request's continuation given its context, in order."""
         results: list[tuple[float, bool]] = [(0.0, True)] * len(requests)  # what an empty continuation keeps
-        shared: list[_Item] = []
-        alone: list[_Item] = []
-        for item in self._group(requests):
-            if item.asked:
-                (shared if self._fits(item) else alone).append(item)
+        items = [item for item in self._group(requests) if item.asked]
+        shared = [item for item in items if self._fits(item)]
+        alone = [item for item in items if not self._fits(item)]
         scores = self._score_together(shared, disable_tqdm) + self._score_alone(alone)
         for item, item_scores in zip(shared + alone, scores, strict=True):
             for askers, result in zip(item.asked.values(), item_scores, strict=True):
@@ -101,11 +97,11 @@ class LeiaLM(HFLM):
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index].tokens))
         scores: list[list[Score]] = [[]] * len(rows)
         tokens_a_batch = AUTO_BATCH_TOKENS["cpu" if self.device.type == "cpu" else "cuda"]
-        rows_a_batch = None if self.batch_size == "auto" else self.batch_size
+        halvings = 0
         with tqdm(total=len(rows), desc="Scoring", unit="item", disable=disable_tqdm or self.rank != 0) as progress:
             while order:
-                size = rows_a_batch or max(1, tokens_a_batch // len(rows[order[0]].tokens))
-                batch = order[:size]
+                auto = tokens_a_batch // len(rows[order[0]].tokens)
+                batch = order[: max(1, (auto if self.batch_size == "auto" else self.batch_size) >> halvings)]
                 try:
                     results = score(self.model, [rows[index] for index in batch], self.tokenizer.pad_token_id)
                 except torch.cuda.OutOfMemoryError:
@@ -114,8 +110,7 @@ class LeiaLM(HFLM):
                             "the GPU's memory does not hold a single item; use --dtype or a larger GPU"
                         ) from None
                     torch.cuda.empty_cache()
-                    rows_a_batch = len(batch) // 2 if rows_a_batch else None
-                    tokens_a_batch //= 2
+                    halvings += 1
                     continue
                 for index, result in zip(batch, results, strict=True):
                     scores[index] = result

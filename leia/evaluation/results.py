@@ -30,8 +30,6 @@ MODEL_FILES = (
     "merges.txt",
     "*.py",
 )
-MANIFESTS = (MANIFEST_NAME, "dataset_manifest.json")
-"""What training leaves in a model folder about its data; copied into the results."""
 _AGAIN = "evaluate.sh makes it again"
 
 
@@ -70,9 +68,7 @@ def result_path(results_dir: Path, task: str, num_fewshot: int) -> Path:
 
 def identify_model(name_or_path: str) -> dict[str, Any]:
     """Name, bytes and SHA-256 of a model folder with its manifests, or name and revision on the hub.
-
-    Raises `InputError` when there is no such model.
-    """
+    Raises `InputError` when there is no such model."""
     path = Path(name_or_path)
     if not path.is_dir():
         return {"name": name_or_path, "revision": _hub_revision(name_or_path)}
@@ -83,8 +79,8 @@ def identify_model(name_or_path: str) -> dict[str, Any]:
         raise InputError(f"{path}: holds no weights (*.safetensors); did the training end?")
     digest = hashlib.sha256("\n".join(f"{file['name']} {file['sha256']}" for file in files).encode()).hexdigest()
     identity = {"name": path.resolve().name, "bytes": sum(file["bytes"] for file in files), "sha256": digest}
-    manifests = {name: path / name for name in MANIFESTS if (path / name).is_file()}
-    return identity | {name: read_json(file, "make the model again") for name, file in manifests.items()}
+    manifests = (path / name for name in (MANIFEST_NAME, "dataset_manifest.json"))  # what the model was made from
+    return identity | {file.name: read_json(file, "make the model again") for file in manifests if file.is_file()}
 
 
 def _hub_revision(name: str) -> str:
@@ -163,11 +159,8 @@ def new_result(path: Path) -> Iterator[Callable[[dict[str, Any], Sequence[ItemRe
 
         def write(about: dict[str, Any], items: Sequence[ItemResult]) -> None:
             items_path.write_text(to_json_lines(map(asdict, items)), encoding="utf-8")
-            about_path.write_text(to_json(about, default=_name), encoding="utf-8")
+            # A function in a task's configuration goes by its name: its `repr` holds an address and a path.
+            text = to_json(about, default=lambda value: getattr(value, "__name__", str(value)))
+            about_path.write_text(text, encoding="utf-8")
 
         yield write
-
-
-def _name(value: Any) -> str:
-    """A function of a task's configuration, without the address and the path that its `repr` holds."""
-    return getattr(value, "__name__", str(value))

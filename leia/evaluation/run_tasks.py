@@ -1,82 +1,69 @@
-"""Evaluate one model on tasks of the harness and keep every log-likelihood.
-
-What has no result yet is scored, one file pair a task (see `results`). Under `accelerate launch` the processes share
-the items of a task; the first one writes.
+"""Evaluate one model on tasks of the harness and keep every log-likelihood: a file pair (see `results`) for each task
+that has none. Under `accelerate launch` the processes share the items of a task; the first one writes.
 """
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from lm_eval import evaluator
+from lm_eval.api.model import LM
+from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import InputError
 from leia.base.outputs import held
 from leia.base.step import versions
+from leia.evaluation import results
 from leia.evaluation.jobs import Job
-from leia.evaluation.results import (
-    ItemResult,
-    TaskResult,
-    check_folder,
-    identify_model,
-    new_result,
-    read_result,
-    result_path,
-)
 from leia.training.launch import without_gpu
-
-if TYPE_CHECKING:
-    from lm_eval.api.task import Task
-    from lm_eval.models.huggingface import HFLM
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """`scoring` is paper or harness, `dtype` a name of torch, `batch_size` a number or auto."""
+    """`scoring`: paper or harness; the others are the harness's own: `dtype` is a name of torch, `batch_size` a number
+    or auto."""
 
-    name_or_path: str
-    scoring: str = "paper"
-    dtype: str = "float32"
-    batch_size: str = "auto"
-    trust_remote_code: bool = False
+    scoring: str
+    pretrained: str
+    dtype: str
+    batch_size: str
+    trust_remote_code: bool
 
 
-def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_run: bool = False) -> list[TaskResult]:
-    """Evaluate the jobs that `results_dir` has no result for; return the results of all of them.
+def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_run: bool) -> list[results.TaskResult]:
+    """Evaluate the jobs that `results_dir` has no result for, or say which these are (`dry_run`).
 
-    Only the first process returns results, and none is made in a `dry_run`, which says what would be evaluated.
-    Raises `InputError` when the folder holds results of another model or of other data.
+    The results of all jobs, but on the first process alone. Raises `InputError` for a folder of another model or data.
     """
-    import torch
-    from accelerate import PartialState
-    from accelerate.utils import broadcast_object_list
-    from transformers.utils.logging import disable_progress_bar
-
     without_gpu()
     # Without cpu=True, accelerate joins no processes on a machine without a GPU: each would do all the work.
     # The others wait while the first reads a large model to identify it; the timeout is the harness's.
     state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(weeks=52))
-    paths = [result_path(results_dir, job.name, job.num_fewshot) for job in jobs]
-    identity: dict[str, Any] = {}
-    todo: list[int] = []
+    paths = [results.result_path(results_dir, job.name, job.num_fewshot) for job in jobs]
+    identity, todo = {}, []
     if state.is_main_process:
-        identity = {"model": identify_model(options.name_or_path), "scoring": options.scoring, "dtype": options.dtype}
-        check_folder(results_dir, identity)
+        model = results.identify_model(options.pretrained)
+        identity = {"model": model, "scoring": options.scoring, "dtype": options.dtype}
+        results.check_folder(results_dir, identity)
         todo = [index for index, job in enumerate(jobs) if not _is_finished(paths[index], job)]
-        _check_not_held([paths[index] for index in todo if results_dir.is_dir()])
+        for index in todo if results_dir.is_dir() else ():
+            with held(paths[index]):  # where another run writes it, say so now and not when the model is loaded
+                pass
         click.echo(f"tasks to evaluate: {len(todo)} of {len(jobs)}")
     if dry_run:
         for index in todo:
             click.echo(f"would evaluate {jobs[index].name}, {jobs[index].num_fewshot} shots")
         return []
-    if state.num_processes > 1:
-        (todo,) = broadcast_object_list([todo])
+    (todo,) = broadcast_object_list([todo])
     if state.process_index or not sys.stderr.isatty():
         disable_progress_bar()
     lm = load_model(options) if todo else None
@@ -85,14 +72,14 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
             _score_and_write(lm, jobs[index], paths[index], identity)
         else:
             _score(lm, jobs[index])
-    return [read_result(path) for path in paths] if state.is_main_process else []
+    return [results.read_result(path) for path in paths] if state.is_main_process else []
 
 
 def _is_finished(path: Path, job: Job) -> bool:
     if not path.exists():
         return False
     try:
-        result = read_result(path)
+        result = results.read_result(path)
     except InputError as error:
         click.echo(f"evaluating again: {error}", err=True)
         return False
@@ -101,43 +88,25 @@ def _is_finished(path: Path, job: Job) -> bool:
     return True
 
 
-def _check_not_held(paths: Sequence[Path]) -> None:
-    """Raise `InputError` for a result that another run is writing: now, and not when the model is loaded."""
-    for path in paths:
-        with held(path):
-            pass
-
-
-def load_model(options: ModelOptions) -> "HFLM":
+def load_model(options: ModelOptions) -> LM:
     """The harness model of the `scoring` asked for, on the GPU where there is one."""
-    import torch
     from lm_eval.models.huggingface import HFLM
 
     from leia.evaluation.leia_lm import LeiaLM, join_processes
     from leia.training.model import check_weights
 
-    check_weights(options.name_or_path)
+    check_weights(options.pretrained)
+    settings = {**vars(options), "device": "cuda" if torch.cuda.is_available() else "cpu"}
+    model_class = LeiaLM if settings.pop("scoring") == "paper" else HFLM
     try:
-        return join_processes(
-            (LeiaLM if options.scoring == "paper" else HFLM)(
-                pretrained=options.name_or_path,
-                dtype=options.dtype,
-                batch_size=options.batch_size if options.batch_size == "auto" else int(options.batch_size),
-                device="cuda" if torch.cuda.is_available() else "cpu",
-                trust_remote_code=options.trust_remote_code,
-            )
-        )
+        return join_processes(model_class(**settings))
     except (OSError, ValueError) as error:
-        raise InputError(f"{options.name_or_path}: cannot be loaded as a causal language model ({error})") from error
+        raise InputError(f"{options.pretrained}: cannot be loaded as a causal language model ({error})") from error
 
 
-def _score_and_write(lm: "HFLM", job: Job, path: Path, identity: dict[str, Any]) -> None:
-    with new_result(path) as write:
+def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> None:
+    with results.new_result(path) as write:
         harness, items = _score(lm, job)
-        if any(math.isnan(value) for item in items for value in item.log_likelihoods):
-            raise InputError(
-                f"{job.name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken"
-            )
         accuracy = sum(item.correct for item in items) / len(items)
         if abs(accuracy - harness["results"][job.name].get("acc,none", accuracy)) > 1e-9:
             raise InputError(f"{job.name}: has its own rule for what is right; lm_eval itself evaluates it")
@@ -154,10 +123,8 @@ def _score_and_write(lm: "HFLM", job: Job, path: Path, identity: dict[str, Any])
     click.echo(f"{job.name}, {job.num_fewshot} shots: {accuracy:.3f}")
 
 
-def _score(lm: "HFLM", job: Job) -> tuple[dict[str, Any], list[ItemResult]]:
+def _score(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
     """The harness's own results and the items; both empty on all processes but the first."""
-    from lm_eval import evaluator
-
     job.task.set_config("num_fewshot", job.num_fewshot)
     job.task.set_fewshot_seed(42)
     harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}})
@@ -165,19 +132,19 @@ def _score(lm: "HFLM", job: Job) -> tuple[dict[str, Any], list[ItemResult]]:
         return {}, []
     samples = sorted(harness.pop("samples")[job.name], key=lambda sample: sample["doc_id"])
     harness["configs"][job.name]["metadata"].pop("config_source", None)  # a path of this machine
-    return harness, [_item(sample, job.task) for sample in samples]
+    return harness, [_item(sample, job) for sample in samples]
 
 
-def _item(sample: dict[str, Any], task: "Task") -> ItemResult:
-    doc = sample["doc"]
+def _item(sample: dict[str, Any], job: Job) -> results.ItemResult:
+    doc, task = sample["doc"], job.task
     choices = task.doc_to_choice(doc)
     log_likelihoods = [float(score) for score, _ in sample["filtered_resps"][: len(choices)]]
+    if np.isnan(log_likelihoods).any():
+        raise InputError(f"{job.name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken")
     gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)  # an index, or a choice's text
     if gold not in choices and gold not in range(len(choices)):
-        raise InputError(
-            f"{task.config.task}: the right answer {gold!r} of item {sample['doc_id']} is not one of its choices"
-        )
-    return ItemResult(
+        raise InputError(f"{job.name}: the right answer {gold!r} of item {sample['doc_id']} is not one of its choices")
+    return results.ItemResult(
         id=str(doc.get("id", sample["doc_id"])),
         choices=choices,
         log_likelihoods=[round(value, 6) for value in log_likelihoods],

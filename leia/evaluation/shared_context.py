@@ -8,6 +8,7 @@ Rows are padded on the left, so that the last columns, whose logits are needed, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
@@ -21,58 +22,41 @@ class Score(NamedTuple):
     is_greedy: bool
 
 
-class Target(NamedTuple):
-    """A token to score: the logits of `column` (in the unpadded row) predict it; None is every continuation's."""
-
-    column: int
-    token: int
-    continuation: int | None
-
-
 @dataclass(frozen=True)
 class Row:
-    """One item as the model sees it. `segments`: 0 in the prefix, 1 + i in continuation i's branch."""
+    """One item as the model sees it. `segments`: 0 in the prefix, 1 + i in continuation i's branch.
+
+    `targets`: (column, token), the logits of the column (in the unpadded row) are to predict the token; the first
+    target has the first of these columns. `continuations`: the indices of each one's targets.
+    """
 
     tokens: list[int]
     positions: list[int]
     segments: list[int]
-    targets: list[Target]
-    num_continuations: int
-
-    @property
-    def num_kept(self) -> int:
-        """How many columns at the row's end have logits that are needed."""
-        return len(self.tokens) - min(target.column for target in self.targets)
+    targets: list[tuple[int, int]]
+    continuations: list[list[int]]
 
 
 def lay_out(context: Sequence[int], continuations: Sequence[Sequence[int]]) -> Row:
     """The row of a context (at least one token) and its continuations (token ids, at least one of them not empty)."""
+    equal = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*continuations, strict=False))
     # One token at least stays in a branch: nothing is predicted from a continuation's last token.
-    shared = min(_common_prefix_length(continuations), max(map(len, continuations)) - 1)
-    tokens = [*context, *continuations[0][:shared]]
-    positions = list(range(len(tokens)))
-    segments = [0] * len(tokens)
-    targets = [Target(len(context) - 1 + i, continuations[0][i], None) for i in range(shared)]
+    shared = continuations[0][: min(len(list(equal)), max(map(len, continuations)) - 1)]
+    tokens = [*context, *shared]
     prefix_length = len(tokens)
-    for index, continuation in enumerate(continuations):
-        column = prefix_length - 1  # the prefix's last column predicts each branch's first token
-        for offset, token in enumerate(continuation[shared:]):
-            targets.append(Target(column, token, index))
-            if shared + offset + 1 < len(continuation):
-                column = len(tokens)
-                tokens.append(token)
-                positions.append(prefix_length + offset)
-                segments.append(index + 1)
-    return Row(tokens, positions, segments, targets, len(continuations))
-
-
-def _common_prefix_length(continuations: Sequence[Sequence[int]]) -> int:
-    length = 0
-    for tokens in zip(*continuations, strict=False):
-        if len(set(tokens)) > 1:
-            break
-        length += 1
-    return length
+    positions, segments = list(range(prefix_length)), [0] * prefix_length
+    targets = list(enumerate(shared, len(context) - 1))
+    owned = []
+    for index, continuation in enumerate(continuations, 1):
+        branch = continuation[len(shared) :]
+        # The prefix's last column predicts each branch's first token.
+        columns = [prefix_length - 1, *range(len(tokens), len(tokens) + len(branch) - 1)]
+        owned.append([*range(len(shared)), *range(len(targets), len(targets) + len(branch))])
+        targets += zip(columns, branch, strict=False)
+        tokens += branch[:-1]
+        positions += range(prefix_length, prefix_length + len(branch) - 1)
+        segments += [index] * (len(branch) - 1)
+    return Row(tokens, positions, segments, targets, owned)
 
 
 @torch.inference_mode()
@@ -85,7 +69,7 @@ def score(model: PreTrainedModel, rows: Sequence[Row], pad_token_id: int) -> lis
         values = [[padding] * start + getattr(row, name) for row, start in zip(rows, starts, strict=True)]
         return torch.tensor(values, device=model.device)
 
-    kept = max(row.num_kept for row in rows)
+    kept = max(len(row.tokens) - row.targets[0][0] for row in rows)
     logits = model(
         input_ids=padded("tokens", pad_token_id),
         position_ids=padded("positions", 0),
@@ -95,15 +79,21 @@ def score(model: PreTrainedModel, rows: Sequence[Row], pad_token_id: int) -> lis
     ).logits[:, -kept:]
 
     places = [
-        (number, start + target.column - (width - kept), target.token)
+        (number, start + column - (width - kept), token)
         for number, (row, start) in enumerate(zip(rows, starts, strict=True))
-        for target in row.targets
+        for column, token in row.targets
     ]
     number, column, token = torch.tensor(places, device=model.device).unbind(1)
     chosen = logits[number, column].float()
     log_probs = chosen.gather(1, token[:, None]).squeeze(1) - chosen.logsumexp(1)
     greedy = chosen.argmax(1) == token
-    return _sum_by_continuation(rows, log_probs.tolist(), greedy.tolist())
+    told = iter(zip(log_probs.tolist(), greedy.tolist(), strict=True))
+    scores = []
+    for row in rows:
+        found = [next(told) for _ in row.targets]
+        own = ([found[index] for index in indices] for indices in row.continuations)
+        scores.append([Score(sum(value for value, _ in pairs), all(best for _, best in pairs)) for pairs in own])
+    return scores
 
 
 def _attention_mask(segments: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -117,18 +107,3 @@ def _attention_mask(segments: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     allowed = causal & ((key == query) | ((key == 0) & (query > 0)))
     mask = torch.zeros(allowed.shape, dtype=dtype, device=segments.device)
     return mask.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
-
-
-def _sum_by_continuation(rows: Sequence[Row], log_probs: list[float], greedy: list[bool]) -> list[list[Score]]:
-    values = iter(zip(log_probs, greedy, strict=True))
-    scores = []
-    for row in rows:
-        sums, all_greedy = [0.0] * row.num_continuations, [True] * row.num_continuations
-        for target in row.targets:
-            log_prob, is_greedy = next(values)
-            owners = range(row.num_continuations) if target.continuation is None else (target.continuation,)
-            for owner in owners:
-                sums[owner] += log_prob
-                all_greedy[owner] &= is_greedy
-        scores.append([Score(*pair) for pair in zip(sums, all_greedy, strict=True)])
-    return scores

@@ -1,14 +1,11 @@
-"""What a run is made of: the experiment (ours) and the `TrainingArguments` of transformers, from a YAML file and the
-command line, which wins.
-
-A configuration is flat: fields of `Experiment` and of `TrainingArguments` by their names. `base: FILE` (beside it)
-takes another configuration over first, so that an ablation is its one line of difference.
+"""The settings of a run from a YAML file and the command line, which wins: the fields of `Experiment` (ours) and of
+`TrainingArguments` (transformers) by their names. In the file `base: FILE` (beside it) takes another one over first, so
+that an ablation is its one line of difference.
 """
 
 import math
 import os
 import warnings
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -50,18 +47,14 @@ class Experiment:
     peak_tflops: float = setting("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
 
     def __post_init__(self) -> None:
-        if self.entity_name_insertion_strategy not in STRATEGIES:
-            raise UsageError(
-                f"entity_name_insertion_strategy is {self.entity_name_insertion_strategy}; "
-                f"expected one of {', '.join(STRATEGIES)}"
-            )
+        strategy = self.entity_name_insertion_strategy
+        if strategy not in STRATEGIES:
+            raise UsageError(f"entity_name_insertion_strategy is {strategy}; expected one of {', '.join(STRATEGIES)}")
         if not 0 <= self.entity_name_insertion_prob <= 1:
             raise UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
-        for name in ("lora_rank", "peak_tflops"):
-            _check_number(name, getattr(self, name))
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
@@ -93,21 +86,14 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """The settings of a YAML file over those of its `base`. Raises `InputError` unless it is a flat mapping."""
     advice = "configs/train/ holds examples"
     settings = read_yaml(Path(path), advice)
-    nested = [name for name, value in settings.items() if isinstance(value, dict)]
-    if nested:
-        raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {nested[0]}; {advice}")
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {name}; {advice}")
     base = settings.pop("base", None)
     return (read_config(Path(path).parent / base) if base else {}) | settings
 
 
-class RunParser(HfArgumentParser):
-    """Both dataclasses from a file of settings and words of a command line, which win."""
-
-    def __init__(self) -> None:
-        from transformers import TrainingArguments
-
-        super().__init__([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
-
+class _Parser(HfArgumentParser):
     def add_argument(self, *names: str, **settings: Any) -> Any:
         """Without what `leia.base.cli.setting` adds to a field for click."""
         return super().add_argument(*names, **{k: v for k, v in settings.items() if k not in ("heading", "of_click")})
@@ -115,34 +101,27 @@ class RunParser(HfArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
-    def parse(self, settings: Mapping[str, Any], words: Sequence[str]) -> tuple[Experiment, Namespace]:
-        """The experiment, and what `TrainingArguments`, which starts the processes' connections, is to be made of."""
-        given = []
-        for name, value in settings.items():
-            if isinstance(value, list):
-                given += [f"--{name}", *map(str, value)]
-            elif value is not None:
-                given.append(f"--{name}={value}")
-        namespace = self.parse_args([*given, *words])
-        experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
-        return experiment, namespace
-
 
 def parse(
     config: str | Path, options: Mapping[str, Any], more: Sequence[str]
 ) -> tuple[Experiment, "TrainingArguments"]:
-    """The run that `config` describes, changed by the `options` that are not None and by `more`, words of
-    the command line for `TrainingArguments`.
+    """The run of `config`, changed by the `options` that are not None and by `more`, words of the command line.
 
     Raises `UsageError` for unknown names and values out of range, `InputError` for a bad file.
     """
     from transformers import TrainingArguments
 
     _quieten()
-    parser = RunParser()
-    settings = read_config(config) | {name: value for name, value in options.items() if value is not None}
-    experiment, namespace = parser.parse(settings, more)
-    _check(namespace, parser)
+    words = []
+    for name, value in (read_config(config) | {k: v for k, v in options.items() if v is not None}).items():
+        if isinstance(value, list):
+            words += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            words.append(f"--{name}={value}")
+    parser = _Parser([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
+    namespace = parser.parse_args([*words, *more])
+    experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
+    _check(vars(experiment) | vars(namespace), parser)  # before `TrainingArguments` connects the processes
     namespace.gradient_accumulation_steps = accumulation_steps(
         experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
     )
@@ -165,33 +144,32 @@ def _quieten() -> None:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def _check(settings: Namespace, parser: HfArgumentParser) -> None:
-    """Raise `UsageError` for settings of `TrainingArguments` that a run of ours cannot have."""
+def _check(settings: dict[str, Any], parser: HfArgumentParser) -> None:
+    """Raise `UsageError` for settings that a run of ours cannot have."""
     from transformers.integrations import get_reporting_integration_callbacks
 
     for name, why in COMPUTED.items():
-        if getattr(settings, name) != parser.get_default(name):
+        if settings[name] != parser.get_default(name):
             raise UsageError(f"{name} is not to be given: {why}")
-    if settings.max_steps < 1:
-        raise UsageError(f"max_steps is {settings.max_steps}; the stream has no end, so expected at least 1")
-    for name, value in vars(settings).items():
+    if settings["max_steps"] < 1:
+        raise UsageError(f"max_steps is {settings['max_steps']}; the stream has no end, so expected at least 1")
+    for name, value in settings.items():
         if isinstance(value, int | float) and value != parser.get_default(name):
             _check_number(name, value)
-    if settings.save_strategy != "steps":
+    if settings["save_strategy"] != "steps":
         raise UsageError("save_strategy is always steps; the final model is made from the last checkpoint")
-    if not settings.output_dir:
+    if not settings["output_dir"]:
         raise UsageError("missing --output_dir")
     try:
-        get_reporting_integration_callbacks(settings.report_to)
+        get_reporting_integration_callbacks(settings["report_to"])
     except ValueError as error:
         raise UsageError(f"report_to: {error}") from error
 
 
 def _check_number(name: str, value: float) -> None:
     """Raise `UsageError` for a number that is NaN, infinite, negative or not below its limit."""
-    limit = LIMITS.get(name, math.inf)
-    if not 0 <= value < limit:
-        expected = "a finite number of at least 0" if limit == math.inf else f"at least 0 and less than {limit}"
+    if not 0 <= value < LIMITS.get(name, math.inf):
+        expected = f"at least 0 and less than {LIMITS[name]}" if name in LIMITS else "a finite number of at least 0"
         raise UsageError(f"{name} is {value}; expected {expected}")
 
 

@@ -19,9 +19,9 @@ from typing import Any
 from safetensors import SafetensorError
 
 from leia.base.errors import InputError
+from leia.base.outputs import flush_to_disk
 from leia.base.text import read_json, to_json
 
-PARTIAL = ".partial"
 RUN_FILE = "run.json"
 STREAM_FILE = "stream.json"
 LOG_FILE = "trainer_state.json"
@@ -39,17 +39,13 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
     return output_dir / f"checkpoint-{steps[-1]}" if steps else None
 
 
-def step_of(checkpoint: Path) -> int:
-    return read_saved(checkpoint / LOG_FILE)["global_step"]
-
-
 def is_finished(output_dir: Path) -> bool:
     """Whether the folder holds the final model."""
     return (output_dir / "config.json").is_file()
 
 
 def partial_folder(output_dir: Path) -> Path:
-    return output_dir / PARTIAL
+    return output_dir / ".partial"
 
 
 def remove_leftovers(output_dir: Path) -> None:
@@ -62,23 +58,19 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
     folder = partial_folder(output_dir) / f"checkpoint-{step}"
     for name, document in documents.items():
         (folder / name).write_text(to_json(document, indent=1), encoding="utf-8")
-    (folder / FILES_FILE).write_text(to_json(_sizes(folder), indent=1), encoding="utf-8")
-    flush(folder)
-    final = output_dir / folder.name
-    if final.exists():
-        remove(final)
-    folder.rename(final)
-    for old in steps_saved(output_dir)[:-keep] if keep else ():
-        remove(output_dir / f"checkpoint-{old}")
-    remove_leftovers(output_dir)
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of each file by its path, but of the log, which has other speeds each time and may be cut off,
-    and of transformers' record of its arguments, which holds the folder's name (nothing reads it)."""
+    # The log holds speeds and may be cut off; transformers' record of its arguments holds the folder's name.
     unequal = (LOG_FILE, "training_args.bin")
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in unequal)
-    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+    (folder / FILES_FILE).write_text(to_json(sizes, indent=1), encoding="utf-8")
+    _flush(folder)
+    final = output_dir / folder.name
+    if final.exists():
+        _remove(final)
+    folder.rename(final)
+    for old in steps_saved(output_dir)[:-keep] if keep else ():
+        _remove(output_dir / f"checkpoint-{old}")
+    remove_leftovers(output_dir)
 
 
 def check_whole(checkpoint: Path) -> None:
@@ -98,33 +90,25 @@ def check_whole(checkpoint: Path) -> None:
 
 def publish_model(output_dir: Path, folder: Path) -> None:
     """Move the files of the final model out of `folder` into `output_dir`, `config.json` last."""
-    flush(folder)
+    _flush(folder)
     for file in sorted(folder.iterdir(), key=lambda file: file.name == "config.json"):
         file.replace(output_dir / file.name)
     remove_leftovers(output_dir)
 
 
-def remove(checkpoint: Path) -> None:
+def _remove(checkpoint: Path) -> None:
     """Remove a checkpoint so that no half of it is ever seen under its name."""
-    hidden = partial_folder(checkpoint.parent) / f"old-{checkpoint.name}"
-    hidden.parent.mkdir(exist_ok=True)
-    checkpoint.rename(hidden)
-    shutil.rmtree(hidden)
+    shutil.rmtree(checkpoint.rename(partial_folder(checkpoint.parent) / f"old-{checkpoint.name}"))
 
 
-def flush(folder: Path) -> None:
-    """Have the disk hold every file of `folder`, readable by whom the umask says (safetensors makes its files private),
-    before the folder is renamed."""
+def _flush(folder: Path) -> None:
+    """Have the disk hold every file, readable by whom the umask says: safetensors makes its files private."""
     umask = os.umask(0)
     os.umask(umask)
     for file in folder.rglob("*"):
         if file.is_file():
             file.chmod(0o666 & ~umask)
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush_to_disk(file)
 
 
 @contextmanager

@@ -39,37 +39,24 @@ def finish(
 ) -> None:
     """Make the final model from its last checkpoint, with the manifest of its dataset and its card."""
     folder = checkpoints.partial_folder(output_dir) / "model"
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for pattern in MODEL_FILES:
-        for file in checkpoint.glob(pattern):
-            if not (folder / file.name).exists():
-                _link(file, folder / file.name)
+    for file in {file for pattern in MODEL_FILES for file in checkpoint.glob(pattern)}:
+        try:
+            os.link(file, folder / file.name)  # a second name: these files are never changed
+        except OSError:  # a file system without links
+            shutil.copyfile(file, folder / file.name)
     if experiment.lora_rank:
-        merge_lora(experiment, checkpoint, folder)
+        from peft import PeftModel
+
+        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+        model = load_model(experiment.model_name_or_path, "sdpa", torch.float32, experiment.trust_remote_code)
+        add_tags(model, tokenizer)
+        PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
     if manifest is not None:
         (folder / "dataset_manifest.json").write_text(to_json(manifest, indent=1), encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")
     checkpoints.publish_model(output_dir, folder)
     print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
-
-
-def merge_lora(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
-    """Write the model with the adapters of `checkpoint` merged into its weights to `folder`."""
-    from peft import PeftModel
-
-    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-    model = load_model(experiment.model_name_or_path, "sdpa", torch.float32, experiment.trust_remote_code)
-    add_tags(model, tokenizer)
-    PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file that is never changed; a copy where the file system has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def model_card(
@@ -115,7 +102,5 @@ def _changed(args: TrainingArguments) -> dict[str, Any]:
     """The settings that are not transformers' defaults, but for those of this machine and this try."""
     defaults = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
     skipped = {"output_dir", "resume_from_checkpoint", "logging_dir", "run_name", "accelerator_config", "hub_token"}
-    settings = args.to_dict().items()
-    return {
-        name: value for name, value in settings if name not in skipped and value not in (defaults.get(name), None, [])
-    }
+    changed = {name: value for name, value in args.to_dict().items() if value not in (defaults.get(name), None, [])}
+    return {name: value for name, value in changed.items() if name not in skipped}

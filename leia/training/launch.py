@@ -2,15 +2,14 @@
 
     python -m leia.training.launch --config_file configs/accelerate/zero3_8gpu.yaml scripts/train.py ...
 
-`main` is `accelerate launch`, with its options, for train.sh and evaluate.sh: it starts a `launched_command` in one
-process or several.
+`main` is `accelerate launch`, with its options: it starts a `launched_command` in one process or several.
 
 - Start: it checks that the machine has what the file asks for, and shares out the cores.
-- Stop: SIGTERM and Ctrl-C are for the started processes alone, and wait until these listen. torch's launcher, which
-  accelerate calls for several processes, would kill them after 30 seconds; a step of a large model takes longer. So the
-  launcher blocks both signals, as do the processes that it starts, and a thread of it passes them on.
-- End: left to themselves all processes print the same error, and torch's launcher adds a report and a traceback of its
-  own. Here each process leaves its message in the file that torch names for it, and only one of them is printed.
+- Stop: SIGTERM and Ctrl-C are for the started processes alone, and wait until these listen. torch's launcher would kill
+  them after 30 seconds; a step of a large model takes longer. So the launcher blocks both signals, as do the processes
+  that it starts, and a thread of it passes them on.
+- End: left to themselves all processes print the same error, and torch's launcher adds a report of its own. Here each
+  process leaves its message in the file that torch names for it, and only one of them is printed.
 """
 
 import atexit
@@ -46,7 +45,6 @@ STOPPED = 128 + signal.SIGTERM
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _MESSAGE_FILE = "TORCHELASTIC_ERROR_FILE"  # set by torch's launcher, which reads the file into a `ProcessFailure`
-_LOGGERS = ("torch.distributed.elastic.multiprocessing.api", "torch.distributed.elastic.agent.server.api")
 
 
 def main() -> NoReturn:
@@ -63,8 +61,8 @@ def main() -> NoReturn:
 
     args = launch_command_parser().parse_args()
     without_gpu()  # the launcher imports DeepSpeed, too
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in ("multiprocessing.api", "agent.server.api"):
+        logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)
     code = 0
     try:
         _prepare(args)
@@ -137,9 +135,7 @@ def _exit_code(codes: Sequence[int]) -> int:
 
 def processes_here(config_file: str, machine: dict[str, Any]) -> int:
     """How many processes are started on this machine, by the settings of this file and of the command line.
-
-    Raises `InputError` when fewer would start than are asked for, and when they are to be on more GPUs than are here.
-    """
+    Raises `InputError` when fewer would start than are asked for, or on more GPUs than there are."""
     processes = machine.get("num_processes") or 1
     asked = processes // max(1, machine.get("num_machines") or 1)
     kind = machine.get("distributed_type") or "NO"
@@ -187,9 +183,7 @@ class _LaunchedCommand(Command):
 
 def launched_command(function: Callable[..., int], when_stopped: Callable[..., str] | None = None) -> click.Command:
     """`leia.base.cli.command` for a function that `main` starts in one process or several; it returns the exit code.
-
-    Where SIGTERM ends the function, the process says `when_stopped(...)`, which is called like the function.
-    """
+    Where SIGTERM ends the function, the process says `when_stopped(...)`, which is called like the function."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> NoReturn:
@@ -200,16 +194,14 @@ def launched_command(function: Callable[..., int], when_stopped: Callable[..., s
             if when_stopped is None:
                 raise
             _leave(when_stopped(*args, **kwargs) + "\n", STOPPED)
-        end_process(code)
+        _end_process(code)
 
     return command(run, cls=_LaunchedCommand)
 
 
 def _leave(message: str, exit_code: int) -> NoReturn:
-    """Exit with the last message of this process, printed or left to the launcher that started it beside others.
-
-    The launcher is told the exit code, too: another process may fail and have it stop this one before it has ended.
-    """
+    """Exit with the last message of this process, printed or left to the launcher that started it beside others; that
+    is told the exit code, too, since another process may fail and have it stop this one before it has ended."""
     if path := os.environ.get(_MESSAGE_FILE):
         write_file(path, to_json({"message": message, "timestamp": time.time(), "exit_code": exit_code}))
     else:
@@ -217,18 +209,15 @@ def _leave(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
-def end_process(code: int) -> NoReturn:
-    """End a process whose work is done.
-
-    Threads of gloo, torch's way to talk between CPU processes, outlive the process group and abort one interpreter in
-    some twenty while it is taken down. So what is registered for the end is run, and no more.
-    """
+def _end_process(code: int) -> NoReturn:
     from torch import distributed
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes too late
     if distributed.is_initialized():
         has_gloo = "gloo" in distributed.get_backend()  # FSDP's is "cuda:nccl,cpu:gloo"
         distributed.destroy_process_group()
+        # Threads of gloo, torch's way to talk between CPU processes, outlive the process group and abort one
+        # interpreter in some twenty while it is taken down. So what is registered for the end is run, and no more.
         if has_gloo:
             atexit._run_exitfuncs()
             sys.stdout.flush()

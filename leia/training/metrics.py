@@ -1,11 +1,10 @@
-"""What is logged of a step: losses of names and of text, shares, speed, memory; and its line on the console."""
+"""What is logged of a step: losses of names and of text, shares, speed, memory; and the line that is printed."""
 
 import resource
 from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers import TrainerCallback
 
 from leia.data.collator import IGNORED_LABEL
 
@@ -43,41 +42,37 @@ class StepSums:
     """Sums over the micro batches of a step, then over the processes."""
 
     def __init__(self) -> None:
-        self._sums: torch.Tensor | None = None
+        self._sums: torch.Tensor | float = 0.0
 
     def add(self, losses: torch.Tensor, labels: torch.Tensor, names: torch.Tensor, inserted: torch.Tensor) -> None:
         """Of one micro batch, each [batch, length]: token losses, labels, which ids are names, which are inserted."""
         trained = next_tokens(labels, IGNORED_LABEL) != IGNORED_LABEL
         trained_names = trained & next_tokens(names, False)
         losses = losses.detach().double()
-        values = [losses.sum(), (losses * trained_names).sum(), trained.sum(), trained_names.sum(), inserted.sum()]
-        sums = torch.stack(
-            [*(value.double() for value in values), losses.new_full((), labels.numel()), losses.new_zeros(())]
-        )
-        self._sums = sums if self._sums is None else self._sums + sums
+        tokens, stop = labels.new_full((), labels.numel()), labels.new_zeros(())
+        values = (losses, losses * trained_names, trained, trained_names, inserted, tokens, stop)
+        self._sums = self._sums + torch.stack([value.sum().double() for value in values])
 
     def finish(self, accelerator: Any, stop: bool) -> dict[str, float]:
         """The sums over all processes, by the names of `SUMS`; `stop` is the number of processes asked to stop."""
         self._sums[-1] = stop
         sums = accelerator.reduce(self._sums, "sum").tolist()
-        self._sums = None
+        self._sums = 0.0
         return dict(zip(SUMS, sums, strict=True))
 
 
 def flops_per_token(model: torch.nn.Module, length: int) -> int:
-    """Floating-point operations that training needs for a token of a sequence of `length` tokens.
+    """Floating-point operations that training needs for a token of a sequence of `length` tokens, recomputation apart.
 
     A weight costs 2 forward, 2 for the gradient of its input and 2 for its own, which a frozen weight does without;
-    input embeddings cost nothing. Causal attention needs half of the square; a model without it (Mamba) is counted by
-    its weights. Recomputation is not counted.
+    input embeddings cost nothing. Causal attention needs half of the square; Mamba, which has none, only its weights.
     """
     embedded = model.get_input_embeddings().weight
     tied = model.get_output_embeddings() is not None and model.get_output_embeddings().weight is embedded
     weights = (weight for weight in model.parameters() if tied or weight is not embedded)
     # Under ZeRO-3 a process holds a part; `ds_numel` is the whole.
-    matrices = sum(
-        (6 if weight.requires_grad else 4) * getattr(weight, "ds_numel", weight.numel()) for weight in weights
-    )
+    sizes = ((getattr(weight, "ds_numel", weight.numel()), 6 if weight.requires_grad else 4) for weight in weights)
+    matrices = sum(size * flops for size, flops in sizes)
     config = model.config.get_text_config()
     heads = getattr(config, "num_attention_heads", 0)
     width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads) if heads else 0
@@ -99,23 +94,22 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Console(TrainerCallback):
-    """One line a step."""
+SHOWN = {
+    "loss": "loss {:.4f}",
+    "loss_names": "names {:.4f}",
+    "loss_text": "text {:.4f}",
+    "learning_rate": "lr {:.2e}",
+    "grad_norm": "grad {:.3f}",
+    "tokens_seen": "tokens {:,}",
+    "tokens_per_second": "{:,.0f} tokens/s",
+    "mfu": "mfu {:.1%}",
+    "inserted_share": "inserted {:.1%}",
+    "peak_memory_gib": "memory {:.2f} GiB",
+}
 
-    COLUMNS = (
-        ("loss", "loss {:.4f}"),
-        ("loss_names", "names {:.4f}"),
-        ("loss_text", "text {:.4f}"),
-        ("learning_rate", "lr {:.2e}"),
-        ("grad_norm", "grad {:.3f}"),
-        ("tokens_seen", "tokens {:,}"),
-        ("tokens_per_second", "{:,.0f} tokens/s"),
-        ("mfu", "mfu {:.1%}"),
-        ("inserted_share", "inserted {:.1%}"),
-        ("peak_memory_gib", "memory {:.2f} GiB"),
+
+def step_line(step: int, steps: int, logs: dict[str, float]) -> str:
+    """What is printed of a step."""
+    return "  ".join(
+        [f"step {step}/{steps}", *(text.format(logs[name]) for name, text in SHOWN.items() if name in logs)]
     )
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        if state.is_world_process_zero and logs and "loss" in logs:
-            parts = [text.format(logs[name]) for name, text in self.COLUMNS if name in logs]
-            print(f"step {state.global_step}/{state.max_steps}  " + "  ".join(parts), flush=True)

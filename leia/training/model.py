@@ -1,22 +1,15 @@
 """The model of a run: its tokenizer with the two tags, their embeddings, its attention."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainingArguments,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from leia.base.errors import InputError
 from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
@@ -39,8 +32,7 @@ def check_weights(name_or_path: str) -> None:
     """Raise `InputError` for a weights file of a model folder that is cut off or garbled, as far as its head tells."""
     for file in sorted(Path(name_or_path).glob("model*.safetensors")):
         try:
-            with safe_open(file, framework="pt"):
-                pass
+            safe_open(file, framework="pt")
         except SafetensorError as error:
             raise InputError(f"{file}: is damaged ({error}); copy it again, or make the model again") from error
 
@@ -61,8 +53,8 @@ def make_model(
     experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase, attention: str
 ) -> tuple[torch.nn.Module, tuple[int, int]]:
     """The model to train and the ids of the two tags, which it and `tokenizer` are given."""
-    # DeepSpeed keeps 32-bit weights beside bf16 ones; elsewhere the weights are 32-bit and bf16 is for the arithmetic.
-    # Adapters leave the weights as they are, so that these may be 16-bit.
+    # DeepSpeed keeps 32-bit weights beside bf16 ones, and adapters leave the weights as they are; elsewhere the weights
+    # are 32-bit and bf16 is for the arithmetic.
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
     model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
@@ -73,11 +65,8 @@ def make_model(
 
 
 def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Give `tokenizer` and `model` the two tags; return their ids.
-
-    The new rows of the input embeddings are the mean of all former rows (paper, section 3); so are those of an output
-    layer with weights of its own. A tokenizer that has the tags is left as it is.
-    """
+    """Give `tokenizer` and `model` the two tags where they lack them; return their ids. The new rows of the embeddings,
+    and of an output layer with weights of its own, are the mean of all former rows (paper, section 3)."""
     known = count_ids(tokenizer)
     new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
     tag_ids = add_entity_name_tags(tokenizer)
@@ -92,16 +81,13 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     return tag_ids
 
 
-@contextmanager
-def gathered(parameters: list[torch.nn.Parameter]) -> Iterator[None]:
+def gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[None]:
     """Make whole what DeepSpeed ZeRO-3 has shared out among the processes; the changes of process 0 are kept."""
     if not is_deepspeed_zero3_enabled():
-        yield
-        return
+        return nullcontext()
     import deepspeed
 
-    with deepspeed.zero.GatheredParameters(parameters, modifier_rank=0):
-        yield
+    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
 
 
 def choose_attention(wanted: str) -> str:
@@ -109,17 +95,9 @@ def choose_attention(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
-    if capability[0] == 9 and _flash_attention_3_available():
+    if capability[0] == 9 and is_flash_attn_3_available():
         return "flash_attention_3"
     return "flash_attention_2" if capability[0] >= 8 and is_flash_attn_2_available() else "sdpa"
-
-
-def _flash_attention_3_available() -> bool:
-    try:
-        from transformers.utils import is_flash_attn_3_available
-    except ImportError:
-        return False
-    return is_flash_attn_3_available()
 
 
 def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
@@ -127,16 +105,8 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=rank,
-            lora_alpha=2 * rank,
-            target_modules="all-linear",
-            trainable_token_indices=list(tag_ids),
-            task_type="CAUSAL_LM",
-        ),
-    )
+    settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    adapted = get_peft_model(model, LoraConfig(**settings, trainable_token_indices=list(tag_ids)))
     # What peft chooses by itself where the tags made the embeddings larger, with a warning at each checkpoint.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=True)
     return adapted

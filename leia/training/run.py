@@ -6,14 +6,13 @@ and `trainer_state.json`.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-from transformers import TrainingArguments
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
 
@@ -30,10 +29,6 @@ from leia.training.metrics import peak_flops
 from leia.training.model import check_length, choose_attention, first_line, make_model
 from leia.training.trainer import LeiaTrainer
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
-
 
 @dataclass(frozen=True)
 class Run:
@@ -43,15 +38,11 @@ class Run:
     experiment: Experiment
     args: TrainingArguments
     output_dir: Path
-    dataset: "Dataset"
+    dataset: Dataset
     manifest: dict[str, Any] | None
     identity: dict[str, Any]
     checkpoint: Path | None
     finished: bool
-
-    @property
-    def is_first_process(self) -> bool:
-        return self.args.process_index == 0
 
     def beginning(self) -> str:
         """What will be done, in one line: with a mistyped name a run that was to be continued begins again."""
@@ -65,29 +56,33 @@ class Run:
 
 def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool:
     """Train, or continue, until the model is in `args.output_dir`. False: SIGTERM ended it, it can be continued.
-
-    Raises `InputError` for settings that do not fit the model, the dataset or what the folder holds.
-    """
+    Raises `InputError` for settings that do not fit the model, the dataset or what the folder holds."""
     disable_progress_bar()
     output_dir = Path(os.path.abspath(args.output_dir))
     args.output_dir = str(output_dir)
+    is_first = args.process_index == 0
     check_machine(experiment, args)
     with ExitStack() as stack:
-        if args.process_index == 0:
+        if is_first:
             stack.enter_context(held(output_dir))
             checkpoints.remove_leftovers(output_dir)
         stack.enter_context(errors_named(output_dir, checkpoints.partial_folder(output_dir)))
         run = find_run(experiment, args, output_dir)
-        if run.is_first_process:
+        if is_first:
             print(run.beginning(), flush=True)
         if run.finished:
             return True
-        trainer = make_trainer(run, check_inputs(run))
+        check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
+        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+        check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
+        if is_first:
+            output_dir.mkdir(parents=True, exist_ok=True)
+        trainer = make_trainer(run, tokenizer)
         last = train_from(run.checkpoint, trainer)
-        if run.is_first_process and trainer.stopped:
+        if is_first and trainer.stopped:
             again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
             print(f"stopped after saving {last.name}; {again}", flush=True)
-        elif run.is_first_process:
+        elif is_first:
             card = model_card(experiment, args, run.identity, run.manifest, command)
             with checkpoints.clear_errors(output_dir, "config.json"):
                 finish(output_dir, last, experiment, run.manifest, card)
@@ -125,20 +120,16 @@ def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path) 
 
 def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
     """The checkpoint to continue: the newest one for `last`, else the folder `wanted`; None for a new run.
-
-    Raises `InputError` when there is no such checkpoint, or when a new run would mix with an earlier one.
-    """
+    Raises `InputError` when there is no such checkpoint, or when a new run would mix with an earlier one."""
     newest = checkpoints.newest_checkpoint(output_dir)
-    if wanted is None:
-        if checkpoints.is_finished(output_dir):
-            raise InputError(f"{output_dir}: holds the finished model of an earlier run; choose another --output_dir")
-        if newest:
-            raise InputError(
-                f"{output_dir}: holds {newest.name} of an earlier run; continue it with --resume_from_checkpoint last "
-                "(RESUME=1 ./train.sh) or choose another --output_dir"
-            )
-        return None
-    if wanted.lower() in ("last", "true", "1"):
+    if wanted is None and checkpoints.is_finished(output_dir):
+        raise InputError(f"{output_dir}: holds the finished model of an earlier run; choose another --output_dir")
+    if wanted is None and newest:
+        raise InputError(
+            f"{output_dir}: holds {newest.name} of an earlier run; continue it with --resume_from_checkpoint last "
+            "(RESUME=1 ./train.sh) or choose another --output_dir"
+        )
+    if wanted is None or wanted.lower() in ("last", "true", "1"):
         return newest
     if not (Path(wanted) / checkpoints.FILES_FILE).is_file():  # the final model has a run.json, too
         raise InputError(
@@ -149,8 +140,8 @@ def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
 
 
 def run_identity(experiment: Experiment, args: TrainingArguments, dataset_fingerprint: str) -> dict[str, Any]:
-    """What must be the same when a run is continued. The micro batch may change, and the number of processes but under
-    DeepSpeed, which saves the optimizer's states in as many parts."""
+    """What must be the same when a run is continued. The number of processes may change, but not under DeepSpeed, which
+    saves the optimizer's states in as many parts."""
     settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
@@ -166,32 +157,20 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     }
 
 
-def check_inputs(run: Run) -> "PreTrainedTokenizerBase":
-    """The model's tokenizer, once model and dataset fit; then the folder of the run is made."""
-    experiment = run.experiment
-    check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
-    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, run.is_first_process)
-    if run.is_first_process:
-        run.output_dir.mkdir(parents=True, exist_ok=True)
-    return tokenizer
-
-
 def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
     """Train, after `checkpoint` where there is one; the last checkpoint."""
     if checkpoint is not None:
-        if checkpoints.step_of(checkpoint) >= trainer.args.max_steps:
+        if checkpoints.read_saved(checkpoint / checkpoints.LOG_FILE)["global_step"] >= trainer.args.max_steps:
             return checkpoint
         trainer.train_dataset.load_state_dict(checkpoints.read_saved(checkpoint / checkpoints.STREAM_FILE))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
 
 
-def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
+def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
-    attention = choose_attention(
-        "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
-    )
+    wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
+    attention = choose_attention(wanted)
     model, tag_ids = make_model(experiment, args, tokenizer, attention)
     blocks = LeiaConstantLengthDataset(
         run.dataset,
@@ -202,13 +181,10 @@ def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
         shuffle=True,
         seed=args.seed,
     )
-    if run.is_first_process:
+    if args.process_index == 0:
         print(describe(run, attention), flush=True)
-    # Else DeepSpeed and FSDP (below) add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
-    if args.deepspeed_plugin is not None:
-        args.deepspeed_plugin.deepspeed_config.setdefault("data_types", {"grad_accum_dtype": "fp32"})
-    with reporting_errors_named(args):
-        trainer = LeiaTrainer(
+    try:
+        return LeiaTrainer(
             model=model,
             args=args,
             train_dataset=blocks,
@@ -217,10 +193,10 @@ def make_trainer(run: Run, tokenizer: "PreTrainedTokenizerBase") -> LeiaTrainer:
             run=run.identity,
             peak_flops=peak_flops(experiment.peak_tflops),
         )
-    sharding = getattr(trainer.accelerator.state, "fsdp_plugin", None)
-    if sharding is not None and sharding.mixed_precision_policy is not None:
-        sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
-    return trainer
+    except (ImportError, RuntimeError) as error:  # a service of --report_to is not installed or refuses the run
+        if args.report_to and any(name in str(error).lower() for name in args.report_to):
+            raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
+        raise
 
 
 def describe(run: Run, attention: str) -> str:
@@ -234,14 +210,3 @@ def describe(run: Run, attention: str) -> str:
         f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
         f"{experiment.max_length:,} tokens; {args.max_steps} steps"
     )
-
-
-@contextmanager
-def reporting_errors_named(args: TrainingArguments) -> Iterator[None]:
-    """Say in one line that a service of --report_to is not installed or refuses the run."""
-    try:
-        yield
-    except (ImportError, RuntimeError) as error:
-        if args.report_to and any(name in str(error).lower() for name in args.report_to):
-            raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
-        raise

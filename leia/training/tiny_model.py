@@ -50,7 +50,9 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
     is rare in `texts` becomes its UTF-8 bytes, BOS is put in front."""
     byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
     learnt_size = vocabulary_size - len(byte_tokens)
-    alphabet = ["▁", *_most_frequent_characters(texts, learnt_size // 2)]
+    counts = Counter(chain.from_iterable(texts))
+    # Of characters that are equally frequent the trainer would keep any; the order of code points decides here.
+    alphabet = ["▁", *sorted(counts, key=lambda letter: (-counts[letter], letter))[: learnt_size // 2]]
     backend = Tokenizer(models.BPE(unk_token="<unk>"))
     # Punctuation apart, as a vocabulary learnt from more text has it: else "Asia," is one token and no link ends in it.
     metaspace = pre_tokenizers.Metaspace(prepend_scheme="first")
@@ -65,8 +67,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
             show_progress=False,
         ),
     )
-    # The bytes take the ids after the special tokens, as in Llama's vocabulary; a trainer given them as special
-    # tokens would make their names match in texts.
+    # The bytes take the ids after the special tokens, as in Llama's vocabulary; special ones would match in texts.
     learnt = json.loads(backend.to_str())["model"]
     tokens = sorted(learnt["vocab"], key=learnt["vocab"].get)[len(SPECIAL_TOKENS) :]
     vocabulary = {token: index for index, token in enumerate([*SPECIAL_TOKENS, *byte_tokens, *tokens])}
@@ -83,9 +84,3 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
         eos_token="</s>",
         clean_up_tokenization_spaces=False,
     )
-
-
-def _most_frequent_characters(texts: Sequence[str], number: int) -> list[str]:
-    """Of characters that are equally frequent the trainer would keep any; the order of code points decides here."""
-    counts = Counter(chain.from_iterable(texts))
-    return sorted(counts, key=lambda character: (-counts[character], character))[:number]

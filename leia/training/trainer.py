@@ -10,52 +10,62 @@
 import math
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from leia.base.errors import InputError
-from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.collator import entity_name_mask
 from leia.training import checkpoints
-from leia.training.metrics import Console, StepSums, flops_per_token, peak_memory, token_losses
+from leia.training.metrics import StepSums, flops_per_token, peak_memory, step_line, token_losses
 
 
-class LeiaTrainer(Trainer):
+class LeiaTrainer(Trainer, TrainerCallback):
     """`run`: the settings that a checkpoint must share to be continued. `peak_flops`: of one GPU, None where unknown.
-
-    `stopped` tells after training whether SIGTERM ended it before its last step.
+    `stopped` tells after training whether SIGTERM ended it before its last step. The trainer is a callback of its own.
     """
 
     def __init__(
-        self,
-        *,
-        train_dataset: LeiaConstantLengthDataset,
-        data_collator: LeiaDataCollator,
-        run: dict[str, Any],
-        peak_flops: float | None,
-        **options: Any,
+        self, *, args: TrainingArguments, run: dict[str, Any], peak_flops: float | None, **options: Any
     ) -> None:
-        super().__init__(train_dataset=train_dataset, data_collator=data_collator, **options)
+        # Else DeepSpeed and FSDP add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
+        if args.deepspeed_plugin is not None:
+            args.deepspeed_plugin.deepspeed_config.setdefault("data_types", {"grad_accum_dtype": "fp32"})
+        super().__init__(args=args, **options)
+        sharding = getattr(self.accelerator.state, "fsdp_plugin", None)
+        if sharding is not None and sharding.mixed_precision_policy is not None:
+            sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
         self.model_accepts_loss_kwargs = True  # `compute_loss` takes the mean over the global batch for any model
         self.run = run
         self.peak_flops = peak_flops
-        self.flops_per_token = flops_per_token(self.model, train_dataset.max_length)
-        self.tokens_per_step = run["global_batch_size"] * train_dataset.max_length
+        self.flops_per_token = flops_per_token(self.model, run["max_length"])
+        self.tokens_per_step = run["global_batch_size"] * run["max_length"]
         self.stop_asked = False
         self.stopped = False
         self.clock = 0.0
-        self._writes_checkpoint = False
         self._sums = StepSums()
         self._figures: dict[str, float] = {}
         if self.is_deepspeed_enabled:  # else accelerate takes DeepSpeed's number in place of the Trainer's 1, and warns
-            self.accelerator.gradient_accumulation_steps = self.args.gradient_accumulation_steps
+            self.accelerator.gradient_accumulation_steps = args.gradient_accumulation_steps
         self.remove_callback(PrinterCallback)
-        self.add_callback(Console())
-        self.add_callback(_Interrupts(self))
+        self.add_callback(self)
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.clock = time.perf_counter()
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+
+    def _ask_to_stop(self, *_: Any) -> None:
+        self.stop_asked = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
+        if self.stopped:
+            control.should_save = True
+            control.should_training_stop = True
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(
@@ -66,24 +76,19 @@ class LeiaTrainer(Trainer):
         )
 
     def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
+        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], *, num_items_in_batch: torch.Tensor | int
+    ) -> torch.Tensor:
         """The token losses of a micro batch over the number of labels in the global batch, times the number of
         processes, since DDP, FSDP and ZeRO take the mean of their gradients."""
         ids, labels = inputs["input_ids"], inputs["labels"]
-        outputs = model(input_ids=ids, use_cache=False)  # the blocks are full: attention needs no mask of padding
-        losses = token_losses(outputs.logits, labels)
+        logits = model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
+        losses = token_losses(logits, labels)
         start_id, end_id = self.data_collator.start_token_id, self.data_collator.end_token_id
         names = entity_name_mask(ids, start_id, end_id)
         self._sums.add(losses, labels, names, inserted=names | (ids == end_id))
         if self.accelerator.sync_gradients:
             self._finish_step()
-        loss = losses.sum() / num_items_in_batch * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        return losses.sum() / num_items_in_batch * self.accelerator.num_processes
 
     def _finish_step(self) -> None:
         """Add up the step over all processes. The weights have not changed yet: a NaN stops before it harms them."""
@@ -92,21 +97,20 @@ class LeiaTrainer(Trainer):
         if not math.isfinite(sums["loss"]):
             self._fail(f"the loss of step {step} is {sums['loss']}")
         self.stopped = sums["stop"] > 0 and step < self.args.max_steps
-        text_loss, text_labels = sums["loss"] - sums["name_loss"], sums["labels"] - sums["name_labels"]
-        self._figures = {
-            "tokens_seen": step * self.tokens_per_step,
-            "inserted_share": sums["inserted"] / sums["tokens"],
-        }
+        inserted_share = sums["inserted"] / sums["tokens"]
+        self._figures = {"tokens_seen": step * self.tokens_per_step, "inserted_share": inserted_share}
         if sums["name_labels"]:
             self._figures["loss_names"] = sums["name_loss"] / sums["name_labels"]
-        if text_labels:
-            self._figures["loss_text"] = text_loss / text_labels
+        if text_labels := sums["labels"] - sums["name_labels"]:
+            self._figures["loss_text"] = (sums["loss"] - sums["name_loss"]) / text_labels
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
             if not math.isfinite(logs.get("grad_norm", 0.0)):
                 self._fail(f"the gradient norm of step {self.state.global_step} is {logs['grad_norm']}")
             logs |= self._figures | self._speed()
+            if self.is_world_process_zero():
+                print(step_line(self.state.global_step, self.state.max_steps, logs), flush=True)
         super().log(logs, start_time)
 
     def _speed(self) -> dict[str, float]:
@@ -116,8 +120,7 @@ class LeiaTrainer(Trainer):
         self.clock = now
         speed = {"tokens_per_second": tokens_per_second, "peak_memory_gib": peak_memory() / 2**30}
         if self.peak_flops:
-            achieved = tokens_per_second * self.flops_per_token / self.accelerator.num_processes
-            speed["mfu"] = achieved / self.peak_flops
+            speed["mfu"] = tokens_per_second * self.flops_per_token / self.accelerator.num_processes / self.peak_flops
         return speed
 
     def _fail(self, what: str) -> None:
@@ -126,38 +129,15 @@ class LeiaTrainer(Trainer):
         raise InputError(f"{what}, training stops; {saved}; lower --learning_rate or look for broken articles")
 
     def _get_output_dir(self, trial: Any) -> str:
-        output_dir = Path(self.args.output_dir)
-        return str(checkpoints.partial_folder(output_dir) if self._writes_checkpoint else output_dir)
+        return str(checkpoints.partial_folder(Path(self.args.output_dir)))
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         output_dir, step = Path(self.args.output_dir), self.state.global_step
-        self._writes_checkpoint = True
         with checkpoints.clear_errors(output_dir, f"checkpoint-{step}"):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 documents = {checkpoints.STREAM_FILE: self.train_dataset.state_dict(), checkpoints.RUN_FILE: self.run}
                 checkpoints.publish_checkpoint(output_dir, step, documents, self.args.save_total_limit)
-        self._writes_checkpoint = False
         self.accelerator.wait_for_everyone()
         self.clock = time.perf_counter()
-
-
-class _Interrupts(TrainerCallback):
-    """Turns SIGTERM into a checkpoint at the end of the step and the end of training."""
-
-    def __init__(self, trainer: LeiaTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.trainer.clock = time.perf_counter()
-        signal.signal(signal.SIGTERM, self._ask_to_stop)
-
-    def _ask_to_stop(self, *_: Any) -> None:
-        self.trainer.stop_asked = True
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
-        if self.trainer.stopped:
-            control.should_save = True
-            control.should_training_stop = True
