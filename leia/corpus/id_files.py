@@ -56,7 +56,7 @@ def _why_unreadable(text: bytes, count: int) -> str:
 
 
 def check_id_file(path: str | Path, language: str) -> None:
-    """Raise `InputError` when the name of an id file says that it is of another Wikipedia than that of `language`."""
+    """Raise `InputError` when an id file is by its name of another Wikipedia than `language`'s."""
     named = re.fullmatch(r"(.+)-wikidata-ids\.tsv", Path(path).name)
     if named and site_of_language(named[1]) != site_of_language(language):
         raise InputError(

@@ -36,8 +36,8 @@ def read_redirects(path: str | Path, counts: Counts, allow_truncated: bool = Fal
     direct: dict[str, str] = {}
     language, pages = "", 0
     for block in read_pages(path, allow_truncated, tally):
-        if not pages:
-            language = _language_of_dump(block)
+        if not pages and (named := re.search(rb'<mediawiki[^>]*\sxml:lang="([^"]*)"', block)):
+            language = named[1].decode("utf-8", "replace")
         pages += block.count(PAGE_END)
         for title, target in _redirects_in(block, path):
             direct[title] = normalize_title(target, language)
@@ -60,11 +60,6 @@ def follow_chains(direct: dict[str, str], language: str) -> dict[str, str]:
         if target not in seen:
             followed[title] = target
     return followed
-
-
-def _language_of_dump(start: bytes) -> str:
-    found = re.search(rb'<mediawiki[^>]*\sxml:lang="([^"]*)"', start)
-    return found[1].decode("utf-8", "replace") if found else ""
 
 
 def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:

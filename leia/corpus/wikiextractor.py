@@ -123,7 +123,6 @@ def _one_space(spaces: str) -> str:
 
 WIKIEXTRACTOR_OPTIONS = ("--html-safe", "", "--links", "--no-templates")
 
-_SECONDS_BETWEEN_LOOKS = 0.1
 _FINISHED = re.compile(r"Finished \d+-process extraction of (\d+) articles")
 _WRITE_REFUSED = re.compile(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\]")
 _REFERENCE = re.compile(rb"amp;#([^\s&;<]{1,40});")  # in the article &#...;
@@ -157,22 +156,18 @@ def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, pr
     with tempfile.NamedTemporaryFile("ab") as log, ThreadPoolExecutor(1) as thread:
         with _process_group(arguments, log) as main:
             feeding = thread.submit(_feed, pages, main.stdin)
-            running = True
-            while running:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-                running = main.poll() is None and not any(map(_ended_badly, _children(main.pid)))
+            while main.poll() is None and not any(map(_ended_badly, psutil.Process(main.pid).children(recursive=True))):
                 # The main process, too, may wait for the others after it has failed.
-                if _EXCEPTION.search(Path(log.name).read_text("utf-8", "replace")):
+                failed = _EXCEPTION.search(Path(log.name).read_text("utf-8", "replace"))
+                if failed or (feeding.done() and feeding.exception()):
                     break
-                if feeding.done() and feeding.exception() is not None:
-                    break
+                time.sleep(0.1)
         feeding.result()
         text = Path(log.name).read_text("utf-8", "replace")
     exception, finished = _EXCEPTION.search(text), _FINISHED.search(text)
     if exception or not finished:
         reason = exception[0].strip() if exception else "killed, perhaps for lack of memory"
-        refused = _WRITE_REFUSED.search(reason)
-        if refused is not None:
+        if refused := _WRITE_REFUSED.search(reason):
             raise OSError(int(refused[1]), os.strerror(int(refused[1])))
         raise InputError(f"{dump_file}: a process of WikiExtractor died ({reason}); fix that and run it again")
     sys.stderr.writelines(line for line in text.splitlines(keepends=True) if not line.startswith("INFO"))
@@ -215,17 +210,9 @@ def _process_group(arguments: list[str], log: IO[bytes]) -> Iterator[subprocess.
         main.wait()
 
 
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def _ended_badly(process: psutil.Process) -> bool:
     try:
-        if process.status() != psutil.STATUS_ZOMBIE:
-            return False
-        return Path(f"/proc/{process.pid}/stat").read_text().split()[-1] != "0"  # the exit code, man proc_pid_stat
-    except (psutil.NoSuchProcess, OSError):
+        state, *_, exit_code = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has gone
         return False
+    return state == "Z" and exit_code != "0"  # man proc_pid_stat
