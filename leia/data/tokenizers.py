@@ -105,9 +105,6 @@ def check_dataset(
         )
 
 
-_SECONDS_TO_WAIT = 10
-
-
 def check_model_name(name: str) -> None:
     """Raise `InputError` when `name` is neither a folder nor a model that the hub, or the cache of its models, has."""
     if Path(name).is_dir():
@@ -141,7 +138,7 @@ def ask_hub(ask: Callable[..., object], name: str) -> Exception | None:
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     try:
-        ask(name, timeout=_SECONDS_TO_WAIT)
+        ask(name, timeout=10)
     except RepositoryNotFoundError as error:
         return error
     except HfHubHTTPError:
