@@ -22,8 +22,6 @@ from leia.base.text import to_json
 if TYPE_CHECKING:
     from datasets import Dataset
 
-DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES)
-
 PREPROCESSED_SCHEMA = pa.schema(
     {
         "title": pa.string(),
@@ -75,7 +73,7 @@ class NewDataset(NewFolder):
     """
 
     def __init__(self, path: str | Path, schema: pa.Schema) -> None:
-        super().__init__(path, DATASET_FILES)
+        super().__init__(path, ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES))
         self._schema = schema
 
     def open(self) -> AbstractContextManager[tuple[Path, Path]]:

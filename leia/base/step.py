@@ -80,7 +80,6 @@ class Counts:
         return self.tallies.setdefault(unit, Tally(unit))
 
     def add(self, other: "Counts") -> None:
-        """Count in what a worker counted."""
         for unit, tally in other.tallies.items():
             self.count(unit).add(tally)
 
