@@ -64,10 +64,8 @@ def _check_counts(folder: str | Path, articles: Tally) -> None:
     """Raise `InputError` when articles are missing or too many, and when none is left."""
     written = kept_by_step(folder, "run_wikiextractor")
     if written not in (None, articles.read):
-        raise InputError(
-            f"{folder}: holds {articles.read:,} articles, run_wikiextractor.py wrote {written:,} (manifest.json); "
-            "run it again"
-        )
+        found = f"holds {articles.read:,} articles, run_wikiextractor.py wrote {written:,} (manifest.json)"
+        raise InputError(f"{folder}: {found}; run it again")
     if not articles.kept:
         reasons = ", ".join(f"{count:,} have {reason}" for reason, count in articles.dropped.items())
         raise InputError(f"{folder}: no article is left ({reasons}); was WikiExtractor run with --links? {MADE_BY}")

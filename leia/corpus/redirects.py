@@ -69,9 +69,8 @@ def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:
         try:
             decoded = [(title.decode(), target.decode()) for title, target in usual]
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: holds a title that is not UTF-8 ({error.object!r}); download it again"
-            ) from error
+            found = f"holds a title that is not UTF-8 ({error.object!r})"
+            raise InputError(f"{path}: {found}; download it again") from error
         yield from ((unescape(title), unescape(target)) for title, target in decoded)
         return
     for page in block.split(PAGE_END):

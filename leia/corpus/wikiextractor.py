@@ -80,10 +80,8 @@ def read_documents(path: Path) -> Iterator[Document]:
         header = _HEADER.match(text, position)
         if header is None:
             line = text.count("\n", 0, position) + 1
-            raise InputError(
-                f"{path}:{line}: expected <doc id= url= title=>, title and blank line, "
-                f"found {text[position:][:60]!r}; {MADE_BY} makes these files"
-            )
+            expected = "expected <doc id= url= title=>, title and blank line"
+            raise InputError(f"{path}:{line}: {expected}, found {text[position:][:60]!r}; {MADE_BY} makes these files")
         title_end = header.end() - 2
         end = title_end if _EMPTY.match(text, title_end) else text.find(_DOCUMENT_END, header.end())
         if end < 0:
@@ -152,9 +150,9 @@ def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, pr
     """Run WikiExtractor on `pages` to its end, its warnings passed on; return how many articles it found in them."""
     output = folder.absolute()  # a relative name may begin with a dash
     command = [Path(sys.executable).with_name("wikiextractor"), "/dev/stdin", "-o", output, *WIKIEXTRACTOR_OPTIONS]
-    arguments = [*map(str, command), "--processes", str(processes)]
+    command += ["--processes", str(processes)]
     with tempfile.NamedTemporaryFile("ab") as log, ThreadPoolExecutor(1) as thread:
-        with _process_group(arguments, log) as main:
+        with _process_group(command, log) as main:
             feeding = thread.submit(_feed, pages, main.stdin)
             while main.poll() is None and not any(map(_ended_badly, psutil.Process(main.pid).children(recursive=True))):
                 # The main process, too, may wait for the others after it has failed.
@@ -192,17 +190,13 @@ def _whole_character(reference: re.Match[bytes]) -> bytes:
 
 
 @contextmanager
-def _process_group(arguments: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen]:
+def _process_group(command: list[str | Path], log: IO[bytes]) -> Iterator[subprocess.Popen]:
     """Start a command in a process group; all its processes are killed at the end of the block, or of this process."""
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": log}
-    main = subprocess.Popen(arguments, **streams, start_new_session=True)
+    main = subprocess.Popen(command, **streams, start_new_session=True)
     # The guard reads a pipe that only this process holds open, and kills the group when that is closed.
-    guard = subprocess.Popen(
-        [sys.executable, "-c", _GUARD, str(main.pid)],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    guard = subprocess.Popen([sys.executable, "-c", _GUARD, str(main.pid)], **streams, start_new_session=True)
     try:
         yield main
     finally:

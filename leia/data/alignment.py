@@ -30,10 +30,8 @@ class Aligner:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises `InputError` for a tokenizer that cannot report offsets (a "slow" one)."""
         if not tokenizer.is_fast:
-            raise InputError(
-                f"{tokenizer.name_or_path}: its tokenizer reports no offsets; expected a fast tokenizer "
-                "(one with a tokenizer.json)"
-            )
+            expected = "expected a fast tokenizer (one with a tokenizer.json)"
+            raise InputError(f"{tokenizer.name_or_path}: its tokenizer reports no offsets; {expected}")
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
