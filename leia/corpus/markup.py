@@ -154,11 +154,10 @@ class _Reader:
         return self._markup.find(">", start) + 1
 
     def _read_comment(self, start: int) -> int | None:
-        end = self._find(_COMMENT_END, start + 4)
-        if end is None:
-            return None
-        self._text.separate()
-        return end.end()
+        if end := self._find(_COMMENT_END, start + 4):
+            self._text.separate()
+            return end.end()
+        return None
 
     def _read_section(self, start: int) -> int | None:
         section = _SECTION.match(self._markup, start)
