@@ -27,6 +27,7 @@ from leia.base.errors import AlreadyComplete, InputError, MissingInput, UsageErr
 from leia.base.pool import available_cores
 from leia.base.text import one_line
 
+Decorator = Callable[..., Any]  # what click.option gives
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, readable=True)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, readable=True)
 OUTPUT_FILE = click.Path(dir_okay=False)
@@ -41,7 +42,6 @@ class InputPath(click.Path):
         self._made_by = made_by
 
     def require(self, value: Any, param: click.Parameter, ctx: click.Context) -> None:
-        """Raise `click.BadParameter` where it is not there."""
         existing = click.Path(exists=True, file_okay=self.file_okay, dir_okay=self.dir_okay, readable=True)
         try:
             existing.convert(value, param, ctx)
@@ -51,20 +51,12 @@ class InputPath(click.Path):
 
 
 class CommaSeparated(click.ParamType):
-    """A list with commas between, as a tuple; each part is what `convert_part` makes of it (`ValueError`: bad use)."""
+    """A list with commas between, as a tuple."""
 
     name = "list"
 
-    def __init__(self, convert_part: Callable[[str], Any] = str) -> None:
-        self._convert_part = convert_part
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return tuple(value)
-        try:
-            return tuple(self._convert_part(part.strip()) for part in value.split(",") if part.strip())
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 class _Option(click.Option):
@@ -73,19 +65,18 @@ class _Option(click.Option):
         self.heading = heading
 
 
-def option(heading: str, *names: str, **settings: Any) -> Callable[..., Any]:
+def option(heading: str, *names: str, **settings: Any) -> Decorator:
     """`click.option` under a heading of `--help`, for commands with more than five optional ones."""
     return click.option(*names, cls=_Option, heading=heading, **settings)
 
 
 def setting(heading: str, help: str, default: Any = dataclasses.MISSING, **of_click: Any) -> Any:
     """A field of a dataclass of which `options_of` makes an option, with its help under this heading."""
-    metadata = {"heading": heading, "help": help, "of_click": of_click}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={"heading": heading, "help": help, "of_click": of_click})
 
 
-def options_of(settings: type, in_config: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """An option for each field of the dataclass `settings`, which is made by `setting`.
+def options_of(settings: type, in_config: bool = False) -> Decorator:
+    """An option for each field of the dataclass `settings`, made by `setting`.
 
     With `in_config` an option that is not given is None, since a configuration file may give it. A flag may stand alone
     or be followed by true or false then.
@@ -107,8 +98,7 @@ def options_of(settings: type, in_config: bool = False) -> Callable[[Callable[..
 
 
 class OneLineErrors(click.Command):
-    """A command, or a group of them, that says wrong use in one line: what is wrong and, where the message has no
-    advice after a semicolon, where to look for what is right."""
+    """A command, or a group of them, that says wrong use in one line, with advice after a semicolon."""
 
     def main(self, *args: Any, **settings: Any) -> NoReturn:
         try:
@@ -128,17 +118,14 @@ class OneLineErrors(click.Command):
 
 
 class Command(OneLineErrors):
-    """What `command` makes."""
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Required": []}
-        rest: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            heading = "Required" if parameter.required else getattr(parameter, "heading", None)
-            if record is not None and isinstance(parameter, click.Option):
-                (sections.setdefault(heading, []) if heading else rest).append(record)
-        for heading, records in (sections | {"Options": rest}).items():
+            heading = "Required" if parameter.required else getattr(parameter, "heading", "Options")
+            if record := parameter.get_help_record(ctx):
+                sections.setdefault(heading, []).append(record)
+        sections["Options"] = sections.pop("Options")  # to the end; --help is always there
+        for heading, records in sections.items():
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)
@@ -147,23 +134,20 @@ class Command(OneLineErrors):
         formatter.write(f"\nExample:\n{self.epilog}\n")  # as it is: a line may be longer than the window is wide
 
 
-def input_file(name: str, made_by: str, help: str = "", **settings: Any) -> Callable[..., Any]:
-    """A required option (unless `required=False`) that names a file of the script `made_by`."""
-    settings = {"required": True, "help": help or f"Made by {made_by}.", **settings}
-    return click.option(name, type=InputPath(made_by, dir_okay=False), **settings)
+def input_file(name: str, made_by: str, help: str = "", folder: bool = False, **settings: Any) -> Decorator:
+    """A required option (unless `required=False`) that names what the script `made_by` makes."""
+    kind = InputPath(made_by, file_okay=not folder, dir_okay=folder)
+    return click.option(name, type=kind, **{"required": True, "help": help or f"Made by {made_by}."} | settings)
 
 
-def input_folder(name: str, made_by: str, help: str = "", **settings: Any) -> Callable[..., Any]:
-    """A required option (unless `required=False`) that names a folder of the script `made_by`."""
-    settings = {"required": True, "help": help or f"Made by {made_by}.", **settings}
-    return click.option(name, type=InputPath(made_by, file_okay=False), **settings)
+input_folder = functools.partial(input_file, folder=True)
 
 
-def output_option(name: str, kind: click.Path, help: str) -> Callable[..., Any]:
+def output_option(name: str, kind: click.Path, help: str) -> Decorator:
     return click.option(name, type=kind, required=True, help=help)
 
 
-def workers_option(name: str, help: str) -> Callable[..., Any]:
+def workers_option(name: str, help: str) -> Decorator:
     return click.option(name, type=click.IntRange(1), default=available_cores, show_default="all cores", help=help)
 
 
@@ -171,7 +155,7 @@ articles_option = input_folder("--preprocessed_dataset_dir", "preprocess_wikiped
 pivot_ids_option = input_file("--wikidata_id_file", "extract_wikidata_ids.py", "Id file of the pivot language.")
 num_workers_option = workers_option("--num_workers", "Processes to work in; the output does not depend on it.")
 statistics_file_option = click.option(
-    "--json", "json_file", type=OUTPUT_FILE, default=None, help="Write the counts to this file too."
+    "--json", "json_file", type=OUTPUT_FILE, help="Write the counts to this file too."
 )
 allow_truncated_option = click.option(
     "--allow_truncated", is_flag=True, help="Use what stands before the break of a dump that broke off."
@@ -180,13 +164,8 @@ trust_remote_code_option = click.option("--trust_remote_code", is_flag=True, hel
 overwrite_option = click.option("--overwrite", is_flag=True, help="Make the output again though it is complete.")
 
 
-def dump_option(help: str) -> Callable[..., Any]:
+def dump_option(help: str) -> Decorator:
     return click.option("--dump_file", type=InputPath(dir_okay=False), required=True, help=help)
-
-
-def step_command(function: Callable[..., None]) -> click.Command:
-    """`command` for a step: inputs may be missing where its output is complete, which `open_step` knows."""
-    return command(function, inputs_may_be_missing=True)
 
 
 def command(
@@ -201,13 +180,10 @@ def command(
         context = click.get_current_context()
         if not inputs_may_be_missing:
             _require_inputs(context)
-        exit_code = 1
         try:
-            function(*args, **kwargs)
-            return
+            return function(*args, **kwargs)
         except AlreadyComplete as complete:
-            click.echo(complete)
-            return
+            return click.echo(complete)
         except InputError as error:
             if isinstance(error, MissingInput):
                 _require_inputs(context)
@@ -215,7 +191,7 @@ def command(
         except OSError as error:
             if error.errno in (None, errno.EPIPE):  # the reader of a pipe (`| head`) has had enough: click is quiet
                 raise
-            message = describe_os_error(error)
+            message, exit_code = describe_os_error(error), 1
         # Only here, where the exception and with it the progress bars of the failed work are gone.
         if exit_code == UsageError.exit_code:
             raise click.UsageError(message, context)
@@ -227,6 +203,10 @@ def command(
         epilog=indent(dedent(example).strip(), "  "),
         context_settings={"show_default": True, "max_content_width": 120},
     )(run)
+
+
+step_command = functools.partial(command, inputs_may_be_missing=True)
+"""`command` for a step: inputs may be missing where its output is complete, which `open_step` knows."""
 
 
 def _require_inputs(context: click.Context) -> None:
@@ -266,6 +246,4 @@ def describe_os_error(error: OSError) -> str:
 
 def progress(description: str, total: int, unit: str = "B") -> tqdm:
     """A progress bar on standard error with rate and time left."""
-    return tqdm(
-        desc=description, total=total, unit=unit, unit_scale=True, dynamic_ncols=True, mininterval=0.5, file=sys.stderr
-    )
+    return tqdm(desc=description, total=total, unit=unit, unit_scale=True, dynamic_ncols=True, mininterval=0.5)

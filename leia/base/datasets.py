@@ -1,13 +1,11 @@
 """Datasets on disk in the format of `datasets` `save_to_disk`: their schemas, written from a stream of record batches,
 opened with errors that name the step which makes the missing folder, read as numpy views.
-
-`import datasets` takes a second; only what reads a dataset pays for it.
 """
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,8 +21,6 @@ from leia.base.text import to_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-DATASET_FILES = ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES)
 
 PREPROCESSED_SCHEMA = pa.schema(
     {
@@ -77,11 +73,10 @@ class NewDataset(NewFolder):
     """
 
     def __init__(self, path: str | Path, schema: pa.Schema) -> None:
-        super().__init__(path, DATASET_FILES)
+        super().__init__(path, ("data-*.arrow", "dataset_info.json", "state.json", CACHE_FILES))
         self._schema = schema
 
-    @contextmanager
-    def open(self) -> Iterator[tuple[Path, Path]]:
+    def open(self) -> AbstractContextManager[tuple[Path, Path]]:
         try:
             columns = json.loads((Path(self.path) / "dataset_info.json").read_text(encoding="utf-8"))["features"]
         except (OSError, ValueError, KeyError, TypeError):  # no dataset, or a damaged one
@@ -89,8 +84,7 @@ class NewDataset(NewFolder):
         if set(columns) != set(self._schema.names):
             found = ", ".join(columns)
             raise InputError(f"{self.path}: holds the dataset of another step ({found}); name another folder")
-        with super().open() as (folder, manifest):
-            yield folder, manifest
+        return super().open()
 
 
 def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
@@ -117,8 +111,8 @@ def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBat
         "_split": None,
     }
     info = {"features": {field.name: _feature(field.type) for field in schema}}
-    for name, content in (("state.json", state), ("dataset_info.json", info)):
-        (folder / name).write_text(to_json(content), encoding="utf-8")
+    (folder / "state.json").write_text(to_json(state), encoding="utf-8")
+    (folder / "dataset_info.json").write_text(to_json(info), encoding="utf-8")
 
 
 def _feature(kind: pa.DataType) -> Any:
@@ -131,23 +125,18 @@ def _feature(kind: pa.DataType) -> Any:
 
 
 def open_articles(path: str | Path) -> "Dataset":
-    """The preprocessed articles in a dataset folder, with the columns of `PREPROCESSED_SCHEMA`.
-
-    Raises `InputError` when there is no dataset, an empty one or another step's; the message names the script to run.
-    """
+    """The preprocessed articles in a dataset folder, with the columns of `PREPROCESSED_SCHEMA`; `InputError` when there
+    is no dataset, an empty one or another step's."""
     return _open_dataset(Path(path), PREPROCESSED_SCHEMA.names, "scripts/preprocess_wikipedia.py")
 
 
 def open_training_dataset(path: str | Path) -> "Dataset":
-    """The encoded articles in a dataset folder, with the columns of `training_schema`.
-
-    Raises `InputError` when there is no dataset, an empty one or another step's; the message names the script to run.
-    """
+    """The encoded articles in a dataset folder, with the columns of `training_schema`; errors as in `open_articles`."""
     return _open_dataset(Path(path), training_schema(0).names, "scripts/build_wikipedia_dataset.py")
 
 
 def _open_dataset(path: Path, columns: Sequence[str], made_by: str) -> "Dataset":
-    from datasets import load_from_disk
+    from datasets import load_from_disk  # takes a second
 
     empty = f"{path}: holds no article; {made_by} says what it dropped and why"
     if not (path / "state.json").is_file():
@@ -185,7 +174,7 @@ class EncodedArticle(NamedTuple):
 
 
 class EncodedArticles:
-    """The articles of a dataset with the columns of `leia.base.datasets.training_schema`, by row, `len()` of them."""
+    """The articles of a dataset with the columns of `training_schema`, by row."""
 
     def __init__(self, dataset: "Dataset") -> None:
         batches = dataset.data.table.select(COLUMN_DEPTHS).to_batches()
@@ -217,7 +206,6 @@ class EncodedArticles:
         return min(least for least, _ in ranges), max(greatest for _, greatest in ranges)
 
     def has_tokens(self) -> bool:
-        """Whether any article holds a token."""
         return any(len(self[index].input_ids) for index in range(len(self)))
 
 

@@ -13,27 +13,14 @@ import socket
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from leia.base.errors import InputError
 
 MANIFEST_NAME = "manifest.json"
-
-
-class Output(Protocol):
-    """What a step writes: `manifest` is where the manifest will lie, `str()` names the output to the user."""
-
-    @property
-    def manifest(self) -> Path: ...
-
-    def exists(self) -> bool:
-        """Whether all of it is there under the final names."""
-
-    def open(self) -> AbstractContextManager[tuple[Any, Path]]:
-        """Hold the output; yield where to write it and where to write its manifest, which is renamed last."""
+_NAME_ANOTHER = "name a new folder or an earlier output of this step"
 
 
 @dataclass(frozen=True)
@@ -101,6 +88,11 @@ class NewFolder:
         return str(self.path)
 
 
+Output = NewFile | NewFiles | NewFolder
+"""What a step writes: `exists` says whether it is there under its final names, `open` holds it and yields where to
+write it and where to write its manifest, which is renamed last; `str()` names it to the user."""
+
+
 @contextmanager
 def new_file(path: str | Path) -> Iterator[Path]:
     """Yield a path to write; on success it replaces `path` in one rename.
@@ -166,9 +158,7 @@ def errors_named(path: Path, partial: Path) -> Iterator[None]:
 
 def _neighbour(path: Path, role: str) -> Path:
     if path.name in ("", ".."):  # of . and / there is nothing beside that could take their place
-        raise InputError(
-            f"{path}: cannot be replaced by an output; name a new folder or an earlier output of this step"
-        )
+        raise InputError(f"{path}: cannot be replaced by an output; {_NAME_ANOTHER}")
     return path.with_name(f".{path.name}.{role}")
 
 
@@ -188,20 +178,16 @@ def flush_to_disk(path: Path) -> None:
 
 def _refuse_foreign_files(path: Path, replaceable: Collection[str]) -> None:
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise InputError(
-            f"{path}: expected a folder, found a file or a link; name a new folder or an earlier output of this step"
-        )
+        raise InputError(f"{path}: expected a folder, found a file or a link; {_NAME_ANOTHER}")
     for entry in sorted(path.iterdir()) if path.exists() else ():
         if not any(entry.match(pattern) for pattern in replaceable):
-            raise InputError(
-                f"{path}: holds {entry.name}, which this step does not make; "
-                "name a new folder or an earlier output of this step (it is replaced as a whole)"
-            )
+            advice = f"{_NAME_ANOTHER} (it is replaced as a whole)"
+            raise InputError(f"{path}: holds {entry.name}, which this step does not make; {advice}")
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold the output `path` alone. The lock ends with the process, however that ends."""
+    """Hold the output `path` alone; `InputError` when another process does. The lock ends with the process."""
     lock = _neighbour(path, "lock")
     with _folders_above(path):
         while True:

@@ -78,18 +78,11 @@ def _receive(connection: Connection, process: BaseProcess, item: Any) -> Any:
     return result
 
 
-def die_with_parent(parent: int) -> None:
-    """Called in a child: let the system kill it when `parent`, which forked it, ends in whatever way.
-
-    Otherwise a child of a killed process waits forever, and holds the locks of its parent's outputs.
-    """
+def _work(function: Callable[[Item], Result], items: Sequence[Item], connection: Connection, parent: int) -> None:
+    # The system kills it when `parent` ends in whatever way: it would wait forever, and hold the parent's locks.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the call
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _work(function: Callable[[Item], Result], items: Sequence[Item], connection: Connection, parent: int) -> None:
-    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for item in items:

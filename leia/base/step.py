@@ -19,6 +19,7 @@ import platform
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -55,7 +56,6 @@ class Tally:
             self.dropped[reason] += count
 
     def add(self, other: "Tally") -> None:
-        """Count in what another worker counted of the same unit."""
         self.kept += other.kept
         self.dropped.update(other.dropped)
 
@@ -65,10 +65,8 @@ class Tally:
 
     def __str__(self) -> str:
         note = f", {self.note}" if self.note else ""
-        lines = [f"{self.unit}: {self.read:,} read, {self.kept:,} kept{note}"]
-        counts = self.as_dict()["dropped"]
-        lines += [f"{count:>12,}  dropped: {reason}" for reason, count in counts.items()]
-        return "\n".join(lines)
+        lines = [f"{count:>12,}  dropped: {reason}" for reason, count in self.as_dict()["dropped"].items()]
+        return "\n".join([f"{self.unit}: {self.read:,} read, {self.kept:,} kept{note}", *lines])
 
 
 @dataclass
@@ -82,7 +80,6 @@ class Counts:
         return self.tallies.setdefault(unit, Tally(unit))
 
     def add(self, other: "Counts") -> None:
-        """Count in what a worker counted."""
         for unit, tally in other.tallies.items():
             self.count(unit).add(tally)
 
@@ -121,7 +118,7 @@ def open_step(
     for path in inputs:
         if not path.exists():
             raise MissingInput(path)
-    identities = _Identities(inputs)
+    identities = _identify_meanwhile(inputs)
     with writes.open() as (target, manifest_file):
         step = Step(target=target)
         yield step
@@ -137,26 +134,18 @@ def open_step(
     click.echo(f"{step}\nwritten: {writes}".lstrip("\n"))
 
 
-class _Identities:
-    """Identities of files, hashed in a thread while the step works. An abandoned thread dies with the process."""
+def _identify_meanwhile(paths: Sequence[Path]) -> Future[list[dict[str, Any]]]:
+    """`identify` in a thread that, unlike an executor's, dies with the process when the step fails."""
+    future: Future[list[dict[str, Any]]] = Future()
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._identities: list[dict[str, Any]] = []
-        self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._hash, args=(paths,), daemon=True)
-        self._thread.start()
-
-    def _hash(self, paths: Sequence[Path]) -> None:
+    def work() -> None:
         try:
-            self._identities = [identify(path) for path in paths]
+            future.set_result([identify(path) for path in paths])
         except OSError as error:
-            self._error = error
+            future.set_exception(error)
 
-    def result(self) -> list[dict[str, Any]]:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._identities
+    threading.Thread(target=work, daemon=True).start()
+    return future
 
 
 def identify(path: Path) -> dict[str, Any]:
@@ -183,26 +172,20 @@ def was_made_from(
         same_step = step in (None, manifest["step"]) and options in (None, manifest["options"])
     except (OSError, ValueError, KeyError, TypeError):  # no manifest, or a damaged one
         return False
-    present = {path.name: _size(path) if path.exists() else recorded.get(path.name) for path in inputs}
-    return same_step and recorded == present
+    sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if path.exists()}
+    return same_step and recorded == {path.name: sizes.get(path.name, recorded.get(path.name)) for path in inputs}
 
 
-def _size(path: Path) -> int:
-    """Bytes as `identify` counts them."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in _files_of(path))
-    return path.stat().st_size
-
-
-def _files_of(folder: Path) -> list[Path]:
-    """The files that make it what it is, in the order of their names."""
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+def _files_of(path: Path) -> list[Path]:
+    """The files that make an input what it is, in the order of their names."""
+    if path.is_file():
+        return [path]
+    files = (file for file in sorted(path.rglob("*")) if file.is_file())
     return [file for file in files if file.name != MANIFEST_NAME and not fnmatch(file.name, CACHE_FILES)]
 
 
 def read_manifest(output: str | Path) -> dict[str, Any] | None:
-    """The manifest in an output folder or beside an output file; None where there is none (the published scripts write
-    none).
+    """The manifest in an output folder or beside an output file; None where there is none, as of the published scripts.
 
     Raises `InputError` for one that is not a JSON object.
     """

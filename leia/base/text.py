@@ -16,7 +16,6 @@ from leia.base.errors import InputError
 
 Row = TypeVar("Row")
 
-
 _STEERING = (
     *range(0x80, 0xA0),  # control characters of eight bits
     *(0x2028, 0x2029),  # line and paragraph separators

@@ -1,7 +1,7 @@
 """Downloads dumps from the dump site, where they are neither on disk nor used up.
 
-`pages_dump` and `wikidata_dump` say which file is wanted and where it lies on the site, `locate` asks the site for its
-checksum, `fetch` brings one file: it continues an earlier try, in FOLDER/incomplete until the checksum is right.
+`pages_dump` and `wikidata_dump` say which file is wanted and where it lies on the site, `ask_checksum` asks the site
+for its checksum, `fetch` brings it: it continues an earlier try, in FOLDER/incomplete until the checksum is right.
 """
 
 import hashlib
@@ -28,7 +28,6 @@ from leia.base.step import was_made_from
 from leia.corpus.titles import check_language, site_of_language
 
 _CHUNK_BYTES = 1 << 16
-_SECONDS_OF_SILENCE = 60
 WAITS = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
 """Seconds before each further try; they begin again with every byte that comes."""
 
@@ -41,19 +40,13 @@ class DumpFile:
     name: str
 
     @property
+    def url(self) -> str:
+        return f"{self.folder}/{self.name}"
+
+    @property
     def sums(self) -> str:
         """The address of the list of checksums, whose name begins as that of the dump: with the wiki and the date."""
         return f"{self.folder}/{'-'.join(self.name.split('-')[:2])}-sha1sums.txt"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file to download, and the checksum (hexadecimal, `algorithm` as hashlib names it) that it has to have."""
-
-    url: str
-    name: str
-    algorithm: str
-    checksum: str
 
 
 def pages_dump(site: str, language: str, date: str) -> DumpFile:
@@ -114,42 +107,42 @@ class Need:
         elif self.is_used_up():
             click.echo(f"complete already: all that is made from {self.path}")
         elif dry_run:
-            click.echo(f"would be downloaded: {self.dump.folder}/{self.dump.name} to {self.path}")
+            click.echo(f"would be downloaded: {self.dump.url} to {self.path}")
         else:
-            fetch(locate(self.dump), self.folder)
+            fetch(self.dump, ask_checksum(self.dump), self.folder)
             click.echo(f"written: {self.path}")
 
 
-def locate(dump: DumpFile) -> RemoteFile:
-    """Ask the site for the checksum of `dump`. Raises `InputError` where it has no such dump, or not yet all of it."""
+def ask_checksum(dump: DumpFile) -> str:
+    """The SHA-1 of `dump`, hexadecimal. Raises `InputError` where the site has no such dump, or not yet all of it."""
     listing = BytesIO()
     _receive(dump.sums, listing, WAITS)
     found = re.search(rf"(?m)^([0-9a-f]+)  {re.escape(dump.name)}$", listing.getvalue().decode("utf-8", "replace"))
     if not found:
         raise InputError(f"{dump.sums}: does not list {dump.name}; that dump is not finished, take an earlier date")
-    return RemoteFile(f"{dump.folder}/{dump.name}", dump.name, "sha1", found[1])
+    return found[1]
 
 
-def fetch(file: RemoteFile, folder: Path, waits: Sequence[float] = WAITS) -> None:
-    """Download `file` to `folder` under its name. Another run that downloads it is waited for.
+def fetch(dump: DumpFile, checksum: str, folder: Path, waits: Sequence[float] = WAITS) -> None:
+    """Download `dump` to `folder` under its name. Another run that downloads it is waited for.
 
     Raises `InputError` where it does not come or has another checksum: in that case what came is removed.
     """
-    target, incomplete = folder / file.name, folder / "incomplete" / file.name
+    target, incomplete = folder / dump.name, folder / "incomplete" / dump.name
     with ExitStack() as stack:
         _hold(incomplete, stack)
         if target.exists():
             return
         stack.enter_context(errors_named(incomplete, incomplete))
         with incomplete.open("ab") as sink:
-            _receive(file.url, sink, waits)
+            _receive(dump.url, sink, waits)
             sink.flush()
             os.fsync(sink.fileno())
-        found = _digest(incomplete, file.algorithm)
-        if found != file.checksum:
+        found = _sha1(incomplete)
+        if found != checksum:
             incomplete.unlink()
-            expected = f"expected the {file.algorithm.upper()} checksum {file.checksum}, found {found}"
-            raise InputError(f"{file.url}: {expected}; what came was removed, run the same command again")
+            expected = f"expected the SHA1 checksum {checksum}, found {found}"
+            raise InputError(f"{dump.url}: {expected}; what came was removed, run the same command again")
         incomplete.replace(target)
 
 
@@ -164,8 +157,8 @@ def _hold(path: Path, stack: ExitStack) -> None:
             time.sleep(1)
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm)
+def _sha1(path: Path) -> str:
+    digest = hashlib.sha1()
     with path.open("rb") as file, progress(f"checksum of {path.name}", path.stat().st_size) as bar:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
@@ -222,10 +215,9 @@ def _append(url: str, sink: BinaryIO) -> None:
 def _open(url: str, start: int) -> HTTPResponse | None:
     """The answer of the site when it is asked for all from byte `start` on; None where there are no further bytes."""
     headers = {"User-Agent": "leia (https://arxiv.org/abs/2402.11485)"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
+    headers |= {"Range": f"bytes={start}-"} if start else {}
     try:
-        return urlopen(Request(url, headers=headers), timeout=_SECONDS_OF_SILENCE)
+        return urlopen(Request(url, headers=headers), timeout=60)
     except HTTPError as error:
         if error.code == 416 and start:
             return None

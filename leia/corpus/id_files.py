@@ -56,12 +56,11 @@ def _why_unreadable(text: bytes, count: int) -> str:
 
 
 def check_id_file(path: str | Path, language: str) -> None:
-    """Raise `InputError` when the name of an id file says that it is of another Wikipedia than that of `language`."""
+    """Raise `InputError` when an id file is by its name of another Wikipedia than `language`'s."""
     named = re.fullmatch(r"(.+)-wikidata-ids\.tsv", Path(path).name)
     if named and site_of_language(named[1]) != site_of_language(language):
-        raise InputError(
-            f"{path}: is named as the ids of {named[1]!r}; expected those of {language!r}: {language}-wikidata-ids.tsv"
-        )
+        expected = f"expected those of {language!r}: {language}-wikidata-ids.tsv"
+        raise InputError(f"{path}: is named as the ids of {named[1]!r}; {expected}")
 
 
 def check_redirect_file(path: str | Path, language: str) -> None:

@@ -40,7 +40,6 @@ class LinkedTextBuilder:
         self._count: Counter[str] = Counter()  # of each name in `_open`
         self._apart: list[str] = []  # those of `_open` that are in `_APART`
         self._ended: Counter[str] = Counter()  # void elements whose end tag, should there be one, says nothing
-        self._in_link = False
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._hrefs: list[str] = []
@@ -78,7 +77,6 @@ class LinkedTextBuilder:
         if name == "a" and href is not None and not self._open:
             self._starts.append(self._length)
             self._hrefs.append(html.unescape(href[1:-1] if href[:1] in ("'", '"') else href))
-            self._in_link = True
         self._open.append(name)
         self._count[name] += 1
         if name in _APART:
@@ -102,13 +100,12 @@ class LinkedTextBuilder:
             self._count[closed] -= 1
             if closed in _APART:
                 self._apart.pop()
-        if self._in_link and not self._open:
+        if len(self._ends) < len(self._starts) and not self._open:
             self._ends.append(self._length)
-            self._in_link = False
 
     def finish(self) -> LinkedText:
         """The text with its links, after all of the markup."""
         self.separate()
-        if self._in_link:
+        if len(self._ends) < len(self._starts):
             self._ends.append(self._length)
         return LinkedText("".join(self._parts), self._starts, self._ends, self._hrefs)

@@ -10,13 +10,13 @@ of them differs between patch versions of Python: the newer ones drop all that f
 import html
 import html.entities
 import re
+import sys
 
 from leia.corpus.linked_text import LinkedText, LinkedTextBuilder
 
 ENTITIES = {name.rstrip(";"): text for name, text in html.entities.html5.items()}
 
-RAW_ELEMENTS = ("script", "style")
-"""What stands in them is text, not markup."""
+_RAW_ELEMENTS = ("script", "style")  # what stands in them is text, not markup
 
 _INTERESTING = re.compile("[&<]")
 _TAG = re.compile(r"<([a-zA-Z][^\t\n\r\f />\0]*)(?:\s|/(?!>))*")
@@ -36,7 +36,6 @@ _SECTION_ENDS = {
     **dict.fromkeys(("temp", "cdata", "ignore", "include", "rcdata"), re.compile(r"\]\s*\]\s*>")),
     **dict.fromkeys(("if", "else", "endif"), re.compile(r"\]\s*>")),
 }
-_HIGHEST_CODE_POINT = 0x10FFFF
 
 
 def split_links_of_any_markup(markup: str) -> LinkedText:
@@ -116,7 +115,7 @@ class _Reader:
             position = attribute.end()
         if markup.startswith(">", position):
             self._text.open(name, href)
-            return self._read_raw(name, position + 1) if name in RAW_ELEMENTS else position + 1
+            return self._read_raw(name, position + 1) if name in _RAW_ELEMENTS else position + 1
         if markup.startswith("/>", position):
             self._text.open(name, href, closed=True)
             return position + 2
@@ -155,11 +154,10 @@ class _Reader:
         return self._markup.find(">", start) + 1
 
     def _read_comment(self, start: int) -> int | None:
-        end = self._find(_COMMENT_END, start + 4)
-        if end is None:
-            return None
-        self._text.separate()
-        return end.end()
+        if end := self._find(_COMMENT_END, start + 4):
+            self._text.separate()
+            return end.end()
+        return None
 
     def _read_section(self, start: int) -> int | None:
         section = _SECTION.match(self._markup, start)
@@ -204,6 +202,6 @@ def _character(digits: str, base: int) -> str:
     """The character of a numeric reference. Control characters that mean letters of Windows become those letters."""
     digits = digits.lstrip("0")[:8]
     number = int(digits or "0", base)
-    if number == 0 or number > _HIGHEST_CODE_POINT or 0xD800 <= number < 0xE000:
+    if number == 0 or number > sys.maxunicode or 0xD800 <= number < 0xE000:
         return "\ufffd"
     return html.unescape(f"&#{number};") if 0x80 <= number < 0xA0 else chr(number)

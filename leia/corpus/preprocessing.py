@@ -1,11 +1,13 @@
 """From WikiExtractor's files to preprocessed articles: plain text, and anchors with the Wikidata ids of their pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import click
+import numpy as np
 import pyarrow as pa
 
 from leia.base.cli import progress
@@ -14,7 +16,6 @@ from leia.base.errors import DropReason, InputError
 from leia.base.pool import map_in_order
 from leia.base.step import Counts, Tally, kept_by_step
 from leia.corpus.id_files import check_id_file, check_redirect_file, read_ids
-from leia.corpus.linked_text import LinkedText
 from leia.corpus.redirects import read_redirect_file
 from leia.corpus.titles import title_of_href
 from leia.corpus.wikiextractor import MADE_BY, find_files, read_documents, split_links
@@ -63,10 +64,8 @@ def _check_counts(folder: str | Path, articles: Tally) -> None:
     """Raise `InputError` when articles are missing or too many, and when none is left."""
     written = kept_by_step(folder, "run_wikiextractor")
     if written not in (None, articles.read):
-        raise InputError(
-            f"{folder}: holds {articles.read:,} articles, run_wikiextractor.py wrote {written:,} (manifest.json); "
-            "run it again"
-        )
+        found = f"holds {articles.read:,} articles, run_wikiextractor.py wrote {written:,} (manifest.json)"
+        raise InputError(f"{folder}: {found}; run it again")
     if not articles.kept:
         reasons = ", ".join(f"{count:,} have {reason}" for reason, count in articles.dropped.items())
         raise InputError(f"{folder}: no article is left ({reasons}); was WikiExtractor run with --links? {MADE_BY}")
@@ -95,7 +94,7 @@ class Preprocessor:
     def __call__(self, path: Path) -> tuple[pa.RecordBatch, Counts]:
         counts = Counts()
         articles, links = counts.count("articles"), counts.count("links")
-        columns = _Columns()
+        kept: list[_Article] = []
         for document in read_documents(path):
             if document.language != self._language:
                 raise InputError(
@@ -113,46 +112,37 @@ class Preprocessor:
             if pages.count(None) == len(pages):
                 articles.drop(DropReason.NO_LINK)
                 continue
-            columns.add(document.title, linked, pages)
-        articles.kept, links.kept = len(columns.titles), len(columns.pages)
-        return columns.record_batch(self._language), counts
+            anchors = [link for link in zip(linked.starts, linked.ends, pages, strict=True) if link[2] is not None]
+            links.kept += len(anchors)
+            kept.append(_Article(document.title.encode(), linked.text.encode(), anchors))
+        articles.kept = len(kept)
+        return _record_batch(kept, self._language), counts
 
 
-class _Columns:
-    """The columns of `PREPROCESSED_SCHEMA`, article by article."""
+class _Article(NamedTuple):
+    """Title and text in UTF-8; of each anchor its start, its end and its page."""
 
-    def __init__(self) -> None:
-        self.titles: list[bytes] = []
-        self.texts: list[bytes] = []
-        self.anchor_ends = [0]
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.pages: list[Page] = []
+    title: bytes
+    text: bytes
+    anchors: list[tuple[int, int, Page]]
 
-    def add(self, title: str, linked: LinkedText, pages: list[Page | None]) -> None:
-        """An article with the links of `linked` that lead to a page; `pages[k]` is that of link k."""
-        self.titles.append(title.encode())
-        self.texts.append(linked.text.encode())
-        kept = [page is not None for page in pages]
-        self.starts += compress(linked.starts, kept)
-        self.ends += compress(linked.ends, kept)
-        self.pages += compress(pages, kept)
-        self.anchor_ends.append(len(self.pages))
 
-    def record_batch(self, language: str) -> pa.RecordBatch:
-        anchors = pa.StructArray.from_arrays(
-            [
-                integer_array(self.starts, pa.int64()),
-                integer_array(self.ends, pa.int64()),
-                string_array([title for title, _ in self.pages]),
-                string_array([qid for _, qid in self.pages]),
-            ],
-            fields=list(PREPROCESSED_SCHEMA.field("anchors").type.value_type),
-        )
-        columns = [
-            string_array(self.titles),
-            string_array([language.encode()] * len(self.titles)),
-            string_array(self.texts),
-            pa.ListArray.from_arrays(integer_array(self.anchor_ends, pa.int32()), anchors),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA)
+def _record_batch(articles: Sequence[_Article], language: str) -> pa.RecordBatch:
+    anchors = list(chain.from_iterable(article.anchors for article in articles))
+    anchor_columns = [
+        integer_array([start for start, _, _ in anchors], pa.int64()),
+        integer_array([end for _, end, _ in anchors], pa.int64()),
+        string_array([title for _, _, (title, _) in anchors]),
+        string_array([qid for _, _, (_, qid) in anchors]),
+    ]
+    fields = list(PREPROCESSED_SCHEMA.field("anchors").type.value_type)
+    anchor_bounds = np.cumsum([0, *(len(article.anchors) for article in articles)])
+    columns = [
+        string_array([article.title for article in articles]),
+        string_array([language.encode()] * len(articles)),
+        string_array([article.text for article in articles]),
+        pa.ListArray.from_arrays(
+            integer_array(anchor_bounds, pa.int32()), pa.StructArray.from_arrays(anchor_columns, fields=fields)
+        ),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA)

@@ -36,8 +36,8 @@ def read_redirects(path: str | Path, counts: Counts, allow_truncated: bool = Fal
     direct: dict[str, str] = {}
     language, pages = "", 0
     for block in read_pages(path, allow_truncated, tally):
-        if not pages:
-            language = _language_of_dump(block)
+        if not pages and (named := re.search(rb'<mediawiki[^>]*\sxml:lang="([^"]*)"', block)):
+            language = named[1].decode("utf-8", "replace")
         pages += block.count(PAGE_END)
         for title, target in _redirects_in(block, path):
             direct[title] = normalize_title(target, language)
@@ -62,11 +62,6 @@ def follow_chains(direct: dict[str, str], language: str) -> dict[str, str]:
     return followed
 
 
-def _language_of_dump(start: bytes) -> str:
-    found = re.search(rb'<mediawiki[^>]*\sxml:lang="([^"]*)"', start)
-    return found[1].decode("utf-8", "replace") if found else ""
-
-
 def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:
     """`(title, target)` of each redirect page in a block of whole pages."""
     usual = _USUAL_REDIRECT.findall(block)
@@ -74,9 +69,8 @@ def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:
         try:
             decoded = [(title.decode(), target.decode()) for title, target in usual]
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: holds a title that is not UTF-8 ({error.object!r}); download it again"
-            ) from error
+            found = f"holds a title that is not UTF-8 ({error.object!r})"
+            raise InputError(f"{path}: {found}; download it again") from error
         yield from ((unescape(title), unescape(target)) for title, target in decoded)
         return
     for page in block.split(PAGE_END):

@@ -1,8 +1,8 @@
 """Sitelinks in Wikidata's dumps: which item is which page of which Wikipedia.
 
 The JSON dump (`wikidata-<date>-all.json.bz2`) is one JSON array, an entity a line:
-https://doc.wikimedia.org/Wikibase/master/php/docs_topics_json.html. Every line is parsed whole by msgspec, which takes
-less time than the decompression; what msgspec refuses and Python's `json` accepts (a lone surrogate, say) goes there.
+https://doc.wikimedia.org/Wikibase/master/php/docs_topics_json.html. msgspec parses every line whole, in less time
+than the decompression takes; what it refuses and Python's `json` accepts (a lone surrogate, say) goes there.
 
 The SQL table `wb_items_per_site` is the short cut, about 2 GB to download instead of over 100. Its dump
 (`wikidatawiki-<date>-wb_items_per_site.sql.gz`, by mysqldump) has INSERT statements of rows
@@ -14,7 +14,6 @@ no closing quote. So the rows of a site are found without reading the others.
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,9 @@ Sitelinks = dict[str, list[bytes]]
 """Site code (`jawiki`) -> a row `title<TAB>QID` in UTF-8 for each of its pages. The title may hold a tab or bytes that
 are not Unicode: that is seen when the row is written to an id file."""
 
+Rows = list[tuple[str, bytes]]  # of one item: each site with the row for it
+
 _QID = re.compile(r"Q[1-9][0-9]*")
-_LONGEST_EMPTY = 8  # `{}`, `[]`, with a few spaces
 
 
 def read_sitelinks(
@@ -59,18 +59,14 @@ def read_json_sitelinks(
     """
     reader = _EntityReader(Path(path), sites, counts.count(ENTITIES), max_errors)
     try:
-        for block in read_blocks(path, b"\n", is_json_dump, EXPECTED_WIKIDATA_DUMP):
-            found: Sitelinks = {site: [] for site in sites}
-            for entity in reader.read_block(block):
-                for site, title in entity.titles:
-                    found[site].append(title + b"\t" + entity.qid)
-            yield found
+        yield from map(reader.read_block, read_blocks(path, b"\n", is_json_dump, EXPECTED_WIKIDATA_DUMP))
         if not reader.closed:
             raise BrokenDump(f"{path}: ends without the closing ], as a download that broke off does")
     except BrokenDump as error:
         last_used = "none of its lines was used"
-        if reader.last_id:
-            last_used = f"the last of its {reader.lines:,} lines that was used is that of {reader.last_id.decode()}"
+        if reader.last_row:
+            qid = reader.last_row.rpartition(b"\t")[2].decode()
+            last_used = f"the last of its {reader.lines:,} lines that was used is that of {qid}"
         accept_break(error, Path(path), allow_truncated, reader.tally, last_used)
 
 
@@ -84,27 +80,19 @@ class _Entity(msgspec.Struct):
     sitelinks: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-@dataclass(frozen=True, slots=True)
-class EntityTitles:
-    """What one line says: the entity's `qid` and its titles by site, or the reason why it has none for us."""
-
-    qid: bytes = b""
-    titles: tuple[tuple[str, bytes], ...] = ()
-    reason: DropReason | None = None
-
-
 class _EntityReader:
-    """Reads lines of the JSON dump: of each item its titles on the `sites` asked for; `tally` counts the entities."""
+    """Reads lines of the JSON dump: of each item the rows of the `sites` asked for; `tally` counts the entities."""
 
     def __init__(self, path: Path, sites: Collection[str], tally: Tally, max_errors: int) -> None:
         self.tally = tally
-        self.lines, self.last_id, self.closed = 0, b"", False
+        self.lines, self.last_row, self.closed = 0, b"", False
         self._path, self._sites, self._max_errors = path, sites, max_errors
         self._entity = msgspec.json.Decoder(_Entity)
         fields = [(site, _Sitelink | None, None) for site in sites]
         self._sitelinks = msgspec.json.Decoder(msgspec.defstruct("Sitelinks", fields))
 
-    def read_block(self, block: bytes) -> Iterator[EntityTitles]:
+    def read_block(self, block: bytes) -> Sitelinks:
+        found: Sitelinks = {site: [] for site in self._sites}
         is_utf8 = _is_utf8(block)
         for line in block.splitlines():
             self.lines += 1
@@ -113,17 +101,18 @@ class _EntityReader:
                 self.closed = self.closed or line == b"]"
                 continue
             try:
-                entity = self._read(line, is_utf8)
+                rows = self._read(line, is_utf8)
             except ValueError as error:
                 if block.endswith(b"\n"):  # else it is the line that the download broke off in
                     self._pass_over(error)
                 continue
-            if entity.reason:
-                self.tally.drop(entity.reason)
+            if isinstance(rows, DropReason):
+                self.tally.drop(rows)
                 continue
             self.tally.kept += 1
-            self.last_id = entity.qid
-            yield entity
+            for site, self.last_row in rows:
+                found[site].append(self.last_row)
+        return found
 
     def _pass_over(self, error: ValueError) -> None:
         self.tally.drop(DropReason.BROKEN_LINE)
@@ -133,7 +122,7 @@ class _EntityReader:
                 "download the dump again, or pass over up to N such lines with --max_errors N"
             ) from error
 
-    def _read(self, line: bytes, is_utf8: bool) -> EntityTitles:
+    def _read(self, line: bytes, is_utf8: bool) -> Rows | DropReason:
         """Raises `ValueError` for a line that is not one entity in JSON. msgspec does not look whether strings that it
         passes over are UTF-8: without `is_utf8` Python's json reads the line."""
         try:
@@ -143,18 +132,18 @@ class _EntityReader:
             pass
         return self._read_by_json(line)
 
-    def _read_quickly(self, line: bytes) -> EntityTitles:
+    def _read_quickly(self, line: bytes) -> Rows | DropReason:
         entity = self._entity.decode(line)
         if reason := _why_not_an_item(entity.type, entity.id):
-            return EntityTitles(reason=reason)
+            return reason
         sitelinks = memoryview(entity.sitelinks)
-        if len(sitelinks) < _LONGEST_EMPTY and not sitelinks.tobytes().strip(b"{}[] "):
-            return EntityTitles(reason=DropReason.NO_SITELINKS)
+        if len(sitelinks) < 8 and not sitelinks.tobytes().strip(b"{}[] "):  # {} or [], with a few spaces
+            return DropReason.NO_SITELINKS
         found = self._sitelinks.decode(sitelinks)
         links = ((site, getattr(found, site)) for site in self._sites)
-        return _titles(entity.id, [(site, link.title) for site, link in links if link is not None])
+        return _rows(entity.id, [(site, link.title) for site, link in links if link is not None])
 
-    def _read_by_json(self, line: bytes) -> EntityTitles:
+    def _read_by_json(self, line: bytes) -> Rows | DropReason:
         try:
             entity = json.loads(line)
         except RecursionError as error:
@@ -162,16 +151,16 @@ class _EntityReader:
         if not isinstance(entity, dict):
             raise ValueError("expected an object")
         if reason := _why_not_an_item(entity.get("type"), entity.get("id")):
-            return EntityTitles(reason=reason)
+            return reason
         sitelinks = entity.get("sitelinks")
         if not sitelinks:  # missing, {} or, as PHP writes an empty map, []
-            return EntityTitles(reason=DropReason.NO_SITELINKS)
+            return DropReason.NO_SITELINKS
         if not isinstance(sitelinks, dict):
             raise ValueError("expected an object as sitelinks")
         links = [(site, sitelinks[site]) for site in self._sites if sitelinks.get(site) is not None]
         if not all(isinstance(link, dict) and isinstance(link.get("title"), str) for _, link in links):
             raise ValueError("a sitelink has no title")
-        return _titles(entity["id"], [(site, link["title"]) for site, link in links])
+        return _rows(entity["id"], [(site, link["title"]) for site, link in links])
 
 
 def _why_not_an_item(kind: Any, qid: Any) -> DropReason | None:
@@ -180,10 +169,9 @@ def _why_not_an_item(kind: Any, qid: Any) -> DropReason | None:
     return None if isinstance(qid, str) and _QID.fullmatch(qid) else DropReason.NOT_A_QID
 
 
-def _titles(qid: str, titles: Sequence[tuple[str, str]]) -> EntityTitles:
-    if not titles:
-        return EntityTitles(reason=DropReason.NO_SITELINK_ASKED_FOR)
-    return EntityTitles(qid.encode(), tuple((site, title.encode("utf-8", "surrogatepass")) for site, title in titles))
+def _rows(qid: str, titles: Sequence[tuple[str, str]]) -> Rows | DropReason:
+    rows = [(site, f"{title}\t{qid}".encode("utf-8", "surrogatepass")) for site, title in titles]
+    return rows or DropReason.NO_SITELINK_ASKED_FOR
 
 
 def _is_utf8(block: bytes) -> bool:
@@ -213,7 +201,6 @@ def read_sql_sitelinks(
     that breaks off unless `allow_truncated`.
     """
     path, tally = Path(path), counts.count(TABLE_ROWS)
-    values = [b"'%b'" % site.encode() for site in sites]
     names = b"|".join(re.escape(site.encode()) for site in sites)
     site_value = re.compile(rb",\s*'(?:" + names + rb")'\s*,\s*'")
     title = rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'"
@@ -222,20 +209,20 @@ def read_sql_sitelinks(
     completed = False
     try:
         for block in read_blocks(path, b"\n", is_table_dump, EXPECTED_WIKIDATA_DUMP):
+            found: dict[bytes, list[bytes]] = {site.encode(): [] for site in sites}
             rows = usual_row.findall(block)
-            if len(rows) != sum(map(block.count, values)):  # spaces between the values, or a page with a site's name
+            quoted = sum(block.count(b"'%b'" % site) for site in found)
+            if len(rows) != quoted:  # spaces between the values, or a page with a site's name
                 rows = row.findall(block)
                 # A block without its line break ends where the download broke off, and its last row may be cut.
                 if block.endswith(b"\n") and len(rows) != len(site_value.findall(block)):
                     raise InputError(f"{path}: holds rows in an unknown layout; expected {EXPECTED_WIKIDATA_DUMP}")
-            found: Sitelinks = {site: [] for site in sites}
-            lists = {site.encode(): of_site for site, of_site in found.items()}
             for item, site, title in rows:
                 if b"\\" in title or b"''" in title:
                     title = _unescape(title)
-                lists[site].append(title + b"\tQ" + item)
+                found[site].append(title + b"\tQ" + item)
             tally.kept += len(rows)
-            yield found
+            yield {site.decode(): of_site for site, of_site in found.items()}
             completed = completed or block.startswith(_LAST_LINE) or b"\n" + _LAST_LINE in block
         if not completed:
             raise BrokenDump(f"{path}: ends without '-- Dump completed', as a download that broke off does")

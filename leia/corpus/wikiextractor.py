@@ -80,10 +80,8 @@ def read_documents(path: Path) -> Iterator[Document]:
         header = _HEADER.match(text, position)
         if header is None:
             line = text.count("\n", 0, position) + 1
-            raise InputError(
-                f"{path}:{line}: expected <doc id= url= title=>, title and blank line, "
-                f"found {text[position:][:60]!r}; {MADE_BY} makes these files"
-            )
+            expected = "expected <doc id= url= title=>, title and blank line"
+            raise InputError(f"{path}:{line}: {expected}, found {text[position:][:60]!r}; {MADE_BY} makes these files")
         title_end = header.end() - 2
         end = title_end if _EMPTY.match(text, title_end) else text.find(_DOCUMENT_END, header.end())
         if end < 0:
@@ -123,7 +121,6 @@ def _one_space(spaces: str) -> str:
 
 WIKIEXTRACTOR_OPTIONS = ("--html-safe", "", "--links", "--no-templates")
 
-_SECONDS_BETWEEN_LOOKS = 0.1
 _FINISHED = re.compile(r"Finished \d+-process extraction of (\d+) articles")
 _WRITE_REFUSED = re.compile(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\]")
 _REFERENCE = re.compile(rb"amp;#([^\s&;<]{1,40});")  # in the article &#...;
@@ -153,26 +150,22 @@ def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, pr
     """Run WikiExtractor on `pages` to its end, its warnings passed on; return how many articles it found in them."""
     output = folder.absolute()  # a relative name may begin with a dash
     command = [Path(sys.executable).with_name("wikiextractor"), "/dev/stdin", "-o", output, *WIKIEXTRACTOR_OPTIONS]
-    arguments = [*map(str, command), "--processes", str(processes)]
+    command += ["--processes", str(processes)]
     with tempfile.NamedTemporaryFile("ab") as log, ThreadPoolExecutor(1) as thread:
-        with _process_group(arguments, log) as main:
+        with _process_group(command, log) as main:
             feeding = thread.submit(_feed, pages, main.stdin)
-            running = True
-            while running:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-                running = main.poll() is None and not any(map(_ended_badly, _children(main.pid)))
+            while main.poll() is None and not any(map(_ended_badly, psutil.Process(main.pid).children(recursive=True))):
                 # The main process, too, may wait for the others after it has failed.
-                if _EXCEPTION.search(Path(log.name).read_text("utf-8", "replace")):
+                failed = _EXCEPTION.search(Path(log.name).read_text("utf-8", "replace"))
+                if failed or (feeding.done() and feeding.exception()):
                     break
-                if feeding.done() and feeding.exception() is not None:
-                    break
+                time.sleep(0.1)
         feeding.result()
         text = Path(log.name).read_text("utf-8", "replace")
     exception, finished = _EXCEPTION.search(text), _FINISHED.search(text)
     if exception or not finished:
         reason = exception[0].strip() if exception else "killed, perhaps for lack of memory"
-        refused = _WRITE_REFUSED.search(reason)
-        if refused is not None:
+        if refused := _WRITE_REFUSED.search(reason):
             raise OSError(int(refused[1]), os.strerror(int(refused[1])))
         raise InputError(f"{dump_file}: a process of WikiExtractor died ({reason}); fix that and run it again")
     sys.stderr.writelines(line for line in text.splitlines(keepends=True) if not line.startswith("INFO"))
@@ -197,17 +190,13 @@ def _whole_character(reference: re.Match[bytes]) -> bytes:
 
 
 @contextmanager
-def _process_group(arguments: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen]:
+def _process_group(command: list[str | Path], log: IO[bytes]) -> Iterator[subprocess.Popen]:
     """Start a command in a process group; all its processes are killed at the end of the block, or of this process."""
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": log}
-    main = subprocess.Popen(arguments, **streams, start_new_session=True)
+    main = subprocess.Popen(command, **streams, start_new_session=True)
     # The guard reads a pipe that only this process holds open, and kills the group when that is closed.
-    guard = subprocess.Popen(
-        [sys.executable, "-c", _GUARD, str(main.pid)],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    guard = subprocess.Popen([sys.executable, "-c", _GUARD, str(main.pid)], **streams, start_new_session=True)
     try:
         yield main
     finally:
@@ -215,17 +204,9 @@ def _process_group(arguments: list[str], log: IO[bytes]) -> Iterator[subprocess.
         main.wait()
 
 
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def _ended_badly(process: psutil.Process) -> bool:
     try:
-        if process.status() != psutil.STATUS_ZOMBIE:
-            return False
-        return Path(f"/proc/{process.pid}/stat").read_text().split()[-1] != "0"  # the exit code, man proc_pid_stat
-    except (psutil.NoSuchProcess, OSError):
+        state, *_, exit_code = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has gone
         return False
+    return state == "Z" and exit_code != "0"  # man proc_pid_stat

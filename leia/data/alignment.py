@@ -30,17 +30,17 @@ class Aligner:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises `InputError` for a tokenizer that cannot report offsets (a "slow" one)."""
         if not tokenizer.is_fast:
-            raise InputError(
-                f"{tokenizer.name_or_path}: its tokenizer reports no offsets; expected a fast tokenizer "
-                "(one with a tokenizer.json)"
-            )
+            expected = "expected a fast tokenizer (one with a tokenizer.json)"
+            raise InputError(f"{tokenizer.name_or_path}: its tokenizer reports no offsets; {expected}")
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
         special = self._backend.encode("a").special_tokens_mask
         self._front = special.index(0)
         self._back = special[::-1].index(0)
-        self._offsets_backend = _without_trimming(self._backend)
+        # Offsets that keep the space a token starts with (byte-level tokenizers leave it out).
+        untrimmed = self._backend.to_str().replace('"trim_offsets":true', '"trim_offsets":false')
+        self._offsets_backend = Tokenizer.from_str(untrimmed)
         self._bytes_of = token_bytes(tokenizer)
         self._lengths = np.array([len(token) for token in self._bytes_of], dtype=np.int64)
 
@@ -63,12 +63,11 @@ class Aligner:
         starts = self._starts_by_length(ids[self._front : end], encoded)
         if starts is None:
             return self.find_tokens_by_offsets(text, positions)
-        indices = np.arange(self._front, end)
-        if len(encoded) == len(text):
-            return _match(text, positions, positions, starts, indices, end)
-        is_first_byte = (np.frombuffer(encoded, dtype=np.uint8) & 0xC0) != 0x80
-        byte_of_character = np.append(np.flatnonzero(is_first_byte), len(encoded))
-        return _match(text, positions, byte_of_character[positions], starts, indices, end)
+        units = positions
+        if len(encoded) != len(text):
+            is_first_byte = (np.frombuffer(encoded, dtype=np.uint8) & 0xC0) != 0x80
+            units = np.append(np.flatnonzero(is_first_byte), len(encoded))[positions]
+        return _match(text, positions, units, starts, np.arange(self._front, end), end)
 
     def offsets(self, text: str) -> np.ndarray:
         """The characters that each token of `text` covers, [tokens, 2], end exclusive."""
@@ -135,17 +134,12 @@ def drop_reason(first: int, last: int, end: int) -> DropReason | None:
     return DropReason.BEYOND_MAX_LENGTH if last > end else None
 
 
-def _without_trimming(backend: Tokenizer) -> Tokenizer:
-    """The same tokenizer with offsets that keep the space a token starts with (byte-level ones leave it out)."""
-    return Tokenizer.from_str(backend.to_str().replace('"trim_offsets":true', '"trim_offsets":false'))
-
-
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
     """The bytes that each id stands for in a text, as byte-level and SentencePiece-like vocabularies write them."""
     specification = json.loads(tokenizer.backend_tokenizer.to_str())
     added = {token["id"]: token["content"] for token in specification["added_tokens"]}
     byte_level = '"ByteLevel"' in json.dumps([specification["pre_tokenizer"], specification["decoder"]])
-    byte_of_letter = {letter: byte for byte, letter in _byte_level_letters().items()}
+    byte_of_letter = _byte_level_letters()
     table = []
     for index in range(count_ids(tokenizer)):
         token = tokenizer.convert_ids_to_tokens(index) or ""
@@ -160,8 +154,8 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
     return table
 
 
-def _byte_level_letters() -> dict[int, str]:
-    """The letter for each byte in a byte-level vocabulary: printable Latin-1 as it is, the others from U+0100 on."""
+def _byte_level_letters() -> dict[str, int]:
+    """The byte of each letter in a byte-level vocabulary: printable Latin-1 as it is, the others from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(0x100 + k) for k, byte in enumerate(others)}
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + k): byte for k, byte in enumerate(others)}

@@ -152,10 +152,8 @@ def tokenize_names(titles: PivotTitles, aligner: Aligner, workers: int) -> Encod
         name, reason = titles.name_of(qid)
         by_qid[qid] = reason if name is None else number_of.setdefault(name, len(number_of))
     names = list(number_of)
-    chunks = _ranges(len(names), _NAMES_PER_CHUNK)
-    encoded: list[list[int]] = []
-    for _, part in map_in_order(lambda rows: aligner.tokenize_names(names[rows.start : rows.stop]), chunks, workers):
-        encoded += part
+    chunks = [names[rows.start : rows.stop] for rows in _ranges(len(names), _NAMES_PER_CHUNK)]
+    encoded = [ids for _, part in map_in_order(aligner.tokenize_names, chunks, workers) for ids in part]
     return EncodedNames(by_qid, np.array(list(chain.from_iterable(encoded)), dtype=np.int32), _bounds(encoded))
 
 

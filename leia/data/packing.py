@@ -61,13 +61,8 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.max_length = max_length
         self.shuffle = shuffle
         self.seed = seed
-        self._settings = {
-            "articles": len(self.articles),
-            "max_length": max_length,
-            "shuffle": shuffle,
-            "seed": seed,
-            **vars(self.insertion),
-        }
+        settings = {"articles": len(self.articles), "max_length": max_length, "shuffle": shuffle, "seed": seed}
+        self._settings = settings | vars(self.insertion)
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
 

@@ -17,9 +17,7 @@ from leia.base.errors import InputError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ENTITY_NAME_START_TOKEN = "<translate>"
-ENTITY_NAME_END_TOKEN = "</translate>"
-ENTITY_NAME_TAGS = (ENTITY_NAME_START_TOKEN, ENTITY_NAME_END_TOKEN)
+ENTITY_NAME_TAGS = ("<translate>", "</translate>")
 
 
 def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -29,10 +27,8 @@ def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrain
         return AutoTokenizer.from_pretrained(model_name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{model_name}: has no tokenizer that loads ({reason}); "
-            "expected a model of the hub or a folder with tokenizer.json"
-        ) from error
+        expected = "expected a model of the hub or a folder with tokenizer.json"
+        raise InputError(f"{model_name}: has no tokenizer that loads ({reason}); {expected}") from error
 
 
 def count_ids(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -42,9 +38,8 @@ def count_ids(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def add_entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """Add the tags as special tokens where they are missing; return the ids of the opening and the closing tag."""
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": list(ENTITY_NAME_TAGS)}, replace_extra_special_tokens=False
-    )
+    tags = {"additional_special_tokens": list(ENTITY_NAME_TAGS)}
+    tokenizer.add_special_tokens(tags, replace_extra_special_tokens=False)
     return entity_name_tag_ids(tokenizer)
 
 
@@ -54,7 +49,8 @@ def entity_name_tag_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     missing = [tag for tag in ENTITY_NAME_TAGS if tag not in vocabulary]
     if missing:
         raise ValueError(f"the tokenizer lacks {' and '.join(missing)}; add them with add_entity_name_tags")
-    return vocabulary[ENTITY_NAME_START_TOKEN], vocabulary[ENTITY_NAME_END_TOKEN]
+    opening, closing = ENTITY_NAME_TAGS
+    return vocabulary[opening], vocabulary[closing]
 
 
 def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
@@ -105,9 +101,6 @@ def check_dataset(
         )
 
 
-_SECONDS_TO_WAIT = 10
-
-
 def check_model_name(name: str) -> None:
     """Raise `InputError` when `name` is neither a folder nor a model that the hub, or the cache of its models, has."""
     if Path(name).is_dir():
@@ -141,7 +134,7 @@ def ask_hub(ask: Callable[..., object], name: str) -> Exception | None:
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     try:
-        ask(name, timeout=_SECONDS_TO_WAIT)
+        ask(name, timeout=10)
     except RepositoryNotFoundError as error:
         return error
     except HfHubHTTPError:

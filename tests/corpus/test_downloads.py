@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from gzip import compress
 from hashlib import sha1
 from pathlib import Path
@@ -18,7 +18,7 @@ from conftest import run_here
 from dump_site import JSON, PAGES, TABLE, DumpSite, serve
 
 from leia.base.errors import InputError, UsageError
-from leia.corpus.downloads import DumpFile, Need, RemoteFile, fetch, locate, pages_dump, wikidata_dump
+from leia.corpus.downloads import WAITS, DumpFile, Need, ask_checksum, fetch, pages_dump, wikidata_dump
 
 ROOT = Path(__file__).parents[2]
 NAME = PAGES.rpartition("/")[2]
@@ -31,8 +31,8 @@ def site() -> Iterator[DumpSite]:
         yield site
 
 
-def pages(site: DumpSite) -> RemoteFile:
-    return RemoteFile(site.url + PAGES, NAME, "sha1", sha1(CONTENTS).hexdigest())
+def fetch_pages(site: DumpSite, folder: Path, waits: Sequence[float] = WAITS) -> None:
+    fetch(pages_dump(site.url, "ja", "20240901"), sha1(CONTENTS).hexdigest(), folder, waits)
 
 
 def command(site: str, folder: Path, *options: object) -> list[str]:
@@ -97,7 +97,7 @@ def test_what_cannot_be_a_date_or_a_language_is_wrong_use() -> None:
 
 def test_a_connection_that_breaks_off_is_continued_where_it_stopped(site: DumpSite, tmp_path: Path) -> None:
     site.break_off.add(PAGES)
-    fetch(pages(site), tmp_path, waits=(0,))
+    fetch_pages(site, tmp_path, waits=(0,))
     assert (tmp_path / NAME).read_bytes() == CONTENTS
     assert site.ranges(PAGES) == [None, f"bytes={len(CONTENTS) // 2}-"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [NAME]
@@ -106,7 +106,7 @@ def test_a_connection_that_breaks_off_is_continued_where_it_stopped(site: DumpSi
 def test_a_site_that_knows_no_ranges_sends_all_again(site: DumpSite, tmp_path: Path) -> None:
     site.break_off.add(PAGES)
     site.knows_ranges = False
-    fetch(pages(site), tmp_path, waits=(0,))
+    fetch_pages(site, tmp_path, waits=(0,))
     assert (tmp_path / NAME).read_bytes() == CONTENTS
 
 
@@ -129,7 +129,7 @@ def test_a_killed_download_is_continued_by_the_next_run(site: DumpSite, tmp_path
 def test_a_download_that_was_stopped_before_its_check_is_checked(site: DumpSite, tmp_path: Path) -> None:
     (tmp_path / "incomplete").mkdir()
     (tmp_path / "incomplete" / NAME).write_bytes(CONTENTS)
-    fetch(pages(site), tmp_path)
+    fetch_pages(site, tmp_path)
     assert (tmp_path / NAME).read_bytes() == CONTENTS
 
 
@@ -151,13 +151,13 @@ def test_of_two_at_once_the_second_waits_and_downloads_nothing(site: DumpSite, t
 def test_a_wrong_checksum_is_told_and_what_came_is_removed(site: DumpSite, tmp_path: Path) -> None:
     site.files[PAGES] = CONTENTS[:-1] + b"x"
     with pytest.raises(InputError, match=f"{PAGES}: expected the SHA1 checksum .*, found .*; what came was removed"):
-        fetch(pages(site), tmp_path)
+        fetch_pages(site, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_site_that_is_busy_is_asked_again(site: DumpSite, tmp_path: Path) -> None:
     site.refuse[PAGES] = [429, 503]
-    fetch(pages(site), tmp_path, waits=(0, 0))
+    fetch_pages(site, tmp_path, waits=(0, 0))
     assert site.ranges(PAGES) == [None] * 3
     assert (tmp_path / NAME).read_bytes() == CONTENTS
 
@@ -167,27 +167,27 @@ def test_a_site_that_stays_busy_is_given_up_and_what_came_is_kept(site: DumpSite
     (tmp_path / "incomplete" / NAME).write_bytes(CONTENTS[:1000])
     site.refuse[PAGES] = [503] * 3
     with pytest.raises(InputError, match=r"the site answers 503 .*; run the same command later, it continues"):
-        fetch(pages(site), tmp_path, waits=(0, 0))
+        fetch_pages(site, tmp_path, waits=(0, 0))
     assert (tmp_path / "incomplete" / NAME).read_bytes() == CONTENTS[:1000]
 
 
 def test_what_the_site_forbids_is_not_asked_again(site: DumpSite, tmp_path: Path) -> None:
     site.refuse[PAGES] = [403]
     with pytest.raises(InputError, match="the site answers 403 Forbidden"):
-        fetch(pages(site), tmp_path)
+        fetch_pages(site, tmp_path)
     assert site.ranges(PAGES) == [None]
 
 
 def test_a_date_that_left_the_site_is_told(site: DumpSite) -> None:
     message = f"sha1sums.txt: not there; .*: take a date that is listed at {site.url}/jawiki/$"
     with pytest.raises(InputError, match=message):
-        locate(pages_dump(site.url, "ja", "20230701"))
+        ask_checksum(pages_dump(site.url, "ja", "20230701"))
 
 
 def test_a_dump_that_is_not_finished_is_told(site: DumpSite) -> None:
     site.files["/jawiki/20240901/jawiki-20240901-sha1sums.txt"] = b"0123  another-file\n"
     with pytest.raises(InputError, match=f"sha1sums.txt: does not list {NAME}; that dump is not finished"):
-        locate(pages_dump(site.url, "ja", "20240901"))
+        ask_checksum(pages_dump(site.url, "ja", "20240901"))
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "no address"])
