@@ -141,7 +141,7 @@ def _identify_meanwhile(paths: Sequence[Path]) -> Future[list[dict[str, Any]]]:
     def work() -> None:
         try:
             future.set_result([identify(path) for path in paths])
-        except OSError as error:
+        except Exception as error:  # raised by `result()`, which would wait for ever otherwise
             future.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
