@@ -46,7 +46,8 @@ done
 export LC_ALL=C.UTF-8 LANG=C.UTF-8 PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
 [[ ! -d $ROOT/.venv/bin || -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]] || PATH=$ROOT/.venv/bin:$PATH
 python=${PYTHON:-$(command -v python3)}
-"$python" -P -c 'import click, datasets, msgspec, rapidgzip, wikiextractor' 2>/dev/null ||
+packages="'click', 'datasets', 'msgspec', 'rapidgzip', 'transformers', 'wikiextractor'"
+"$python" -P -c "from importlib.util import find_spec; assert all(map(find_spec, ($packages)))" 2>/dev/null ||
     fail "$python lacks packages of the project; run: $python -m pip install -r $ROOT/requirements.txt" 1
 model=${MODEL_NAME_OR_PATH:-meta-llama/Llama-2-7b-hf} model=${model%/}
 wikipedia_dir=${WIKIPEDIA_DATA_DIR:-$ROOT/work/wikipedia} wikipedia_dir=${wikipedia_dir%/}

@@ -68,9 +68,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("thorough" if config.getoption("--thorough") else "normal")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The files that take longest first, so that the two processes of run_tests.sh end together."""
     items.sort(key=lambda item: item.path.parent.name not in ("training", "evaluation", "scripts"))
+    for item in items:
+        if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
+            item.add_marker(pytest.mark.skip("a slow test of what seldom changes: --thorough runs it"))
 
 
 @pytest.fixture(scope="session")

@@ -153,6 +153,7 @@ def test_another_date_is_another_corpus(build: Build) -> None:
     assert newer.returncode == 1 and f"error: {NOWHERE}/jawiki/20240920/" in newer.stderr
 
 
+@pytest.mark.thorough
 def test_printed_commands_do_the_work_with_the_json_dump(build: Build, dump_site: DumpSite, tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     shutil.copytree(build.folder, folder)
