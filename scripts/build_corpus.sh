@@ -45,13 +45,13 @@ done
 [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "NUM_WORKERS: expected a number of processes, found ${workers@Q}"
 export LC_ALL=C.UTF-8 LANG=C.UTF-8 PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
 [[ ! -d $ROOT/.venv/bin || -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]] || PATH=$ROOT/.venv/bin:$PATH
-python=${PYTHON:-$(command -v python3)}
+python=${PYTHON:-$(command -v python3)} work=$ROOT/work
 packages="'click', 'datasets', 'msgspec', 'rapidgzip', 'transformers', 'wikiextractor'"
 "$python" -P -c "from importlib.util import find_spec; assert all(map(find_spec, ($packages)))" 2>/dev/null ||
     fail "$python lacks packages of the project; run: $python -m pip install -r $ROOT/requirements.txt" 1
 model=${MODEL_NAME_OR_PATH:-meta-llama/Llama-2-7b-hf} model=${model%/}
-wikipedia_dir=${WIKIPEDIA_DATA_DIR:-$ROOT/work/wikipedia} wikipedia_dir=${wikipedia_dir%/}
-wikidata_dir=${WIKIDATA_DATA_DIR:-$ROOT/work/wikidata} wikidata_dir=${wikidata_dir%/}
+wikipedia_dir=${WIKIPEDIA_DATA_DIR:-$work/wikipedia} wikipedia_dir=${wikipedia_dir%/}
+wikidata_dir=${WIKIDATA_DATA_DIR:-$work/wikidata} wikidata_dir=${wikidata_dir%/}
 dumps=(--language "$language" --wikipedia_data_dir "$wikipedia_dir" --wikidata_data_dir "$wikidata_dir"
     ${DUMP_SITE:+--dump_site "$DUMP_SITE"} ${WIKIDATA_SOURCE:+--wikidata_source "$WIKIDATA_SOURCE"}
     ${WIKIPEDIA_DUMP_DATE:+--wikipedia_dump_date "$WIKIPEDIA_DUMP_DATE"}
@@ -66,7 +66,7 @@ wikipedia_dump=${WIKIPEDIA_DUMP_FILE:-$wikipedia_dir/$wikipedia_dump}
 wikidata_dump=${WIKIDATA_DUMP_FILE:-$wikidata_dir/$wikidata_dump}
 redirects=$wikipedia_dir/$wiki-redirects.tsv text=$wikipedia_dir/$wiki-text articles=$wikipedia_dir/$wiki-preprocessed
 ids=$wikidata_dir/ids-$pivot-$language ids_here=$ids/$language-wikidata-ids.tsv ids_pivot=$ids/$pivot-wikidata-ids.tsv
-dataset=${WIKIPEDIA_DATASET_DIR:-$ROOT/work/datasets/$wiki-${model##*/}} dataset=${dataset%/}
+dataset=${WIKIPEDIA_DATASET_DIR:-$work/datasets/$wiki-${model##*/}} dataset=${dataset%/}
 
 [[ ${DRY_RUN:-0} == 0 ]] || show_command export LC_ALL=C.UTF-8 LANG=C.UTF-8 PYTHONPATH="$PYTHONPATH"
 # A step is killed with this script, so that the next run does not meet it.

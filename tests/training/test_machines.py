@@ -110,6 +110,12 @@ def test_of_several_processes_one_says_what_is_wrong(workspace):
 
 
 @pytest.mark.thorough
+def test_of_several_processes_one_says_what_was_used_wrongly(workspace):
+    text = workspace.train("bad", "--seed", "x", code=2, ACCELERATE_CONFIG=workspace.machine("ddp"))
+    assert text == "error: argument --seed: invalid int value: 'x'; train.py --help shows the options\n"
+
+
+@pytest.mark.thorough
 def test_adapters_under_zero3_are_refused_in_one_line(workspace):
     text = workspace.train("bad", "--lora_rank", "4", code=1, ACCELERATE_CONFIG=workspace.machine("zero3"))
     assert text.startswith("error: lora_rank is 4: adapters are not trained under DeepSpeed ZeRO-3; ")
