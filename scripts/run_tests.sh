@@ -3,7 +3,7 @@
 #
 #   bash scripts/run_tests.sh               under 5 minutes after installation on 2 cores
 #   bash scripts/run_tests.sh -k corpus     what pytest understands
-#   bash scripts/run_tests.sh --thorough    the long form of the property and kill tests, under an hour
+#   bash scripts/run_tests.sh --thorough    the long form (more cases, more kills, slow settings), under an hour
 set -euo pipefail
 if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"

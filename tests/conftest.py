@@ -59,7 +59,7 @@ RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="the long form of property and kill tests, under an hour")
+    parser.addoption("--thorough", action="store_true", help="the long form of the tests, under an hour")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,7 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The files that take longest first, so that the two processes of run_tests.sh end together."""
+    """The files that take longest first, so that the two processes of run_tests.sh end together; tests marked thorough
+    only with --thorough."""
     items.sort(key=lambda item: item.path.parent.name not in ("training", "evaluation", "scripts"))
     for item in items:
         if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
