@@ -52,6 +52,22 @@ class DropReason(StrEnum):
     EXTERNAL_LINK = "external link"
     EMPTY_LINK = "empty link"
 
+    # links of wikitext on the way to anchors
+    IN_TEMPLATE = "in a template"
+    IN_NOTE = "in a note (ref)"
+    IN_EXTENSION = "in a gallery, formula or other extension"
+    IN_TABLE = "in a table"
+    IN_LIST = "in a list"
+    IN_EMPTY_SECTION = "in the heading of an empty section"
+    FILE = "of a file, or in its caption"
+    CATEGORY = "of a category"
+    INTERLANGUAGE = "to the page in another language"
+    OTHER_NAMESPACE = "to a page of another namespace"
+    OTHER_WIKI = "to another wiki"
+    NOT_A_LINK = "not a link: unclosed, or no title may be so"
+    TEMPLATE_TARGET = "its target comes from a template"
+    NO_WORDS = "link without words"
+
     # anchors on the way to names
     NO_QID = "no Wikidata id"
     NO_PIVOT_TITLE = "no title in the pivot language"
