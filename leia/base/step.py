@@ -90,6 +90,26 @@ class Counts:
         return "\n".join(map(str, self.tallies.values()))
 
 
+@dataclass(frozen=True)
+class FilesIn:
+    """An input that is those files of a `folder` whose names match one of `patterns`; what else lies there may change.
+
+    `open_step` takes it where it takes a path. Without such files it counts as an input that is gone.
+    """
+
+    folder: Path
+    patterns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    def files(self) -> list[Path]:
+        """In the order of their names; hidden ones are left out, they are not complete."""
+        names = sorted(path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        return [self.folder / name for name in names if any(fnmatch(name, pattern) for pattern in self.patterns)]
+
+
 @dataclass
 class Step(Counts):
     """A step at work. `target` is what `Output.open` yields: where to write. `facts` are added to the manifest."""
@@ -101,7 +121,7 @@ class Step(Counts):
 @contextmanager
 def open_step(
     name: str,
-    reads: Sequence[str | Path],
+    reads: Sequence[str | Path | FilesIn],
     writes: Output,
     options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -111,12 +131,12 @@ def open_step(
     Raises `AlreadyComplete` where the output is there and was made from these inputs and options (unless `overwrite`),
     and `MissingInput` where it is not and an input is missing.
     """
-    inputs = [Path(path) for path in reads]
+    inputs = [path if isinstance(path, FilesIn) else Path(path) for path in reads]
     options = json.loads(json.dumps(dict(options or {})))
     if not overwrite and writes.exists() and was_made_from(writes.manifest, inputs, name, options):
         raise AlreadyComplete(f"complete already: {writes}")
     for path in inputs:
-        if not path.exists():
+        if isinstance(path, Path) and not path.exists():
             raise MissingInput(path)
     identities = _identify_meanwhile(inputs)
     with writes.open() as (target, manifest_file):
@@ -134,7 +154,7 @@ def open_step(
     click.echo(f"{step}\nwritten: {writes}".lstrip("\n"))
 
 
-def _identify_meanwhile(paths: Sequence[Path]) -> Future[list[dict[str, Any]]]:
+def _identify_meanwhile(paths: Sequence[Path | FilesIn]) -> Future[list[dict[str, Any]]]:
     """`identify` in a thread that, unlike an executor's, dies with the process when the step fails."""
     future: Future[list[dict[str, Any]]] = Future()
 
@@ -148,9 +168,9 @@ def _identify_meanwhile(paths: Sequence[Path]) -> Future[list[dict[str, Any]]]:
     return future
 
 
-def identify(path: Path) -> dict[str, Any]:
+def identify(path: Path | FilesIn) -> dict[str, Any]:
     """Name, size in bytes and SHA-256 of a file, or of a folder by its files in the order of their names."""
-    if path.is_dir():
+    if isinstance(path, FilesIn) or path.is_dir():
         parts = [identify(file) for file in _files_of(path)]
         digest = hashlib.sha256("\n".join(part["sha256"] for part in parts).encode()).hexdigest()
         return {"name": path.name, "bytes": sum(part["bytes"] for part in parts), "sha256": digest}
@@ -160,7 +180,10 @@ def identify(path: Path) -> dict[str, Any]:
 
 
 def was_made_from(
-    manifest_file: Path, inputs: Sequence[Path], step: str | None = None, options: Mapping[str, Any] | None = None
+    manifest_file: Path,
+    inputs: Sequence[Path | FilesIn],
+    step: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> bool:
     """Whether this manifest is there and says: made from `inputs` (by the `step`, with these `options`, where given).
 
@@ -172,12 +195,18 @@ def was_made_from(
         same_step = step in (None, manifest["step"]) and options in (None, manifest["options"])
     except (OSError, ValueError, KeyError, TypeError):  # no manifest, or a damaged one
         return False
-    sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if path.exists()}
+    sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if _is_there(path)}
     return same_step and recorded == {path.name: sizes.get(path.name, recorded.get(path.name)) for path in inputs}
 
 
-def _files_of(path: Path) -> list[Path]:
+def _is_there(path: Path | FilesIn) -> bool:
+    return bool(path.files()) if isinstance(path, FilesIn) else path.exists()
+
+
+def _files_of(path: Path | FilesIn) -> list[Path]:
     """The files that make an input what it is, in the order of their names."""
+    if isinstance(path, FilesIn):
+        return path.files()
     if path.is_file():
         return [path]
     files = (file for file in sorted(path.rglob("*")) if file.is_file())

@@ -6,12 +6,13 @@ as XML.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from leia.base.errors import DropReason, InputError
 from leia.base.step import Counts
+from leia.corpus.dump_parts import name_of
 from leia.corpus.dumps import PAGE_END, read_pages, unescape
 from leia.corpus.id_files import REDIRECTS_MADE_BY, read_rows
 from leia.corpus.titles import normalize_title
@@ -24,22 +25,21 @@ _USUAL_REDIRECT = re.compile(
 )
 
 
-def read_redirects(path: str | Path, counts: Counts, allow_truncated: bool = False) -> dict[str, str]:
-    """Read a pages-articles dump into `{title: target}`, in the order of the dump, chains followed.
+def read_redirects(parts: Sequence[Path], counts: Counts, allow_truncated: bool = False) -> dict[str, str]:
+    """Read a dump of pages, given as its `parts`, into `{title: target}`, in the order of the dump, chains followed.
 
     Titles are as in the dump, targets normalised. A title whose chain runs into a cycle is left out. `counts` gets the
     pages. Raises `InputError` for a file that is not a dump or breaks off; with `allow_truncated` what stands before
     the break is used, and the tally says so.
     """
-    path = Path(path)
     tally = counts.count("pages")
     direct: dict[str, str] = {}
     language, pages = "", 0
-    for block in read_pages(path, allow_truncated, tally):
+    for block in read_pages(parts, allow_truncated, tally):
         if not pages and (named := re.search(rb'<mediawiki[^>]*\sxml:lang="([^"]*)"', block)):
             language = named[1].decode("utf-8", "replace")
         pages += block.count(PAGE_END)
-        for title, target in _redirects_in(block, path):
+        for title, target in _redirects_in(block, name_of(parts)):
             direct[title] = normalize_title(target, language)
     redirects = follow_chains(direct, language)
     tally.kept = len(redirects)
@@ -62,7 +62,7 @@ def follow_chains(direct: dict[str, str], language: str) -> dict[str, str]:
     return followed
 
 
-def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:
+def _redirects_in(block: bytes, dump: str) -> Iterator[tuple[str, str]]:
     """`(title, target)` of each redirect page in a block of whole pages."""
     usual = _USUAL_REDIRECT.findall(block)
     if len(usual) == block.count(b"<redirect"):
@@ -70,19 +70,19 @@ def _redirects_in(block: bytes, path: Path) -> Iterator[tuple[str, str]]:
             decoded = [(title.decode(), target.decode()) for title, target in usual]
         except UnicodeDecodeError as error:
             found = f"holds a title that is not UTF-8 ({error.object!r})"
-            raise InputError(f"{path}: {found}; download it again") from error
+            raise InputError(f"{dump}: {found}; download it again") from error
         yield from ((unescape(title), unescape(target)) for title, target in decoded)
         return
     for page in block.split(PAGE_END):
         if b"<redirect" in page:
-            yield from _parse_redirect(page[page.find(b"<page") :] + PAGE_END, path)
+            yield from _parse_redirect(page[page.find(b"<page") :] + PAGE_END, dump)
 
 
-def _parse_redirect(page: bytes, path: Path) -> Iterator[tuple[str, str]]:
+def _parse_redirect(page: bytes, dump: str) -> Iterator[tuple[str, str]]:
     try:
         tree = ElementTree.fromstring(page)
     except ElementTree.ParseError as error:
-        raise InputError(f"{path}: holds a page that is not XML ({error}): {page[:80]!r}; download it again") from error
+        raise InputError(f"{dump}: holds a page that is not XML ({error}): {page[:80]!r}; download it again") from error
     title, redirect = tree.findtext("title"), tree.find("redirect")
     if title and redirect is not None and redirect.get("title"):
         yield title, redirect.attrib["title"]

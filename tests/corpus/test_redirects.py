@@ -32,7 +32,7 @@ def page(title, target=None, text="words", ns="    <ns>0</ns>\n"):
 def test_only_pages_with_a_redirect_are_kept_and_all_are_counted(tmp_path):
     pages = page("Fire") + page("Blaze", "Fire") + page("Trap", text='<redirect title="x" />')
     counts = Counts()
-    redirects = read_redirects(dump(tmp_path, pages), counts)
+    redirects = read_redirects([dump(tmp_path, pages)], counts)
     assert redirects == {"Blaze": "Fire"}
     assert counts.count("pages").as_dict() == {"read": 3, "kept": 1, "dropped": {"not a redirect": 2}}
 
@@ -59,7 +59,7 @@ def test_chains_are_followed_to_their_end_and_cycles_left_out(direct, followed):
 
 
 def test_targets_are_normalised_as_the_wiki_of_the_dump_does(tmp_path):
-    redirects = read_redirects(dump(tmp_path, page("A", "istanbul") + page("B", "new_York"), language="tr"), Counts())
+    redirects = read_redirects([dump(tmp_path, page("A", "istanbul") + page("B", "new_York"), language="tr")], Counts())
     assert redirects == {"A": "İstanbul", "B": "New York"}
 
 
@@ -87,7 +87,7 @@ def test_the_scan_equals_a_full_parse(scratch, drawn):
         if element.find("redirect") is not None
     }
     counts = Counts()
-    redirects = read_redirects(path, counts)
+    redirects = read_redirects([path], counts)
     assert redirects == follow_chains({title: _normal(target) for title, target in expected.items()}, "en")
     assert counts.count("pages").read == len(drawn)
 
@@ -113,15 +113,15 @@ def test_an_entity_bomb_does_not_expand(tmp_path, place):
     path = tmp_path / "d.xml"
     path.write_text("<?xml version='1.0'?>" + text + "</mediawiki>\n")
     with pytest.raises(InputError, match="not XML"):
-        read_redirects(path, Counts())
+        read_redirects([path], Counts())
 
 
 def test_a_dump_that_breaks_off_names_its_last_page_or_is_used_as_far_as_it_goes(tmp_path):
     path = dump(tmp_path, page("Blaze", "Fire") + page("Last") + "  <page>\n    <title>Half", end="")
     with pytest.raises(InputError, match=r"last of its 2 complete pages is 'Last'.*--allow_truncated"):
-        read_redirects(path, Counts())
+        read_redirects([path], Counts())
     counts = Counts()
-    redirects = read_redirects(path, counts, allow_truncated=True)
+    redirects = read_redirects([path], counts, allow_truncated=True)
     assert redirects == {"Blaze": "Fire"}
     assert any("after the break" in reason for reason in counts.count("pages").dropped)
 
@@ -139,10 +139,10 @@ def test_damaged_text_of_a_plain_dump_is_an_input_error(tmp_path):
     whole = (HEADER.format(language="en") + page("Blaze", "Fire") + "</mediawiki>\n").encode()
     path.write_bytes(whole.replace(b"Blaze", b"Bl\xffze"))
     with pytest.raises(InputError, match="not UTF-8"):
-        read_redirects(path, Counts())
+        read_redirects([path], Counts())
     path.write_bytes(whole.replace(b"<title>", b"<titl\x00>"))
     with pytest.raises(InputError, match="not XML"):
-        read_redirects(path, Counts())
+        read_redirects([path], Counts())
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
