@@ -30,6 +30,10 @@ class AlreadyComplete(Exception):
 class DropReason(StrEnum):
     """Why a page, row, article or link is not in the output: the keys of every tally, figure and report."""
 
+    # pages of a dump
+    NOT_AN_ARTICLE = "in another namespace than that of articles"
+    REDIRECT = "a redirect"
+
     # redirects: pages
     NOT_A_REDIRECT = "not a redirect"
     REDIRECT_CYCLE = "redirect into a cycle"
@@ -46,6 +50,7 @@ class DropReason(StrEnum):
     SAME_QID_LATER = "a later row has the same Wikidata id"
 
     # articles, then their links, on the way to anchors
+    NOT_WIKITEXT = "not wikitext"
     NO_TEXT = "no text"
     NO_LINK = "no link to an article"
     SECTION_LINK = "section link (#)"
@@ -67,6 +72,7 @@ class DropReason(StrEnum):
     NOT_A_LINK = "not a link: unclosed, or no title may be so"
     TEMPLATE_TARGET = "its target comes from a template"
     NO_WORDS = "link without words"
+    UNACCOUNTED = "not accounted for (a bug)"
 
     # anchors on the way to names
     NO_QID = "no Wikidata id"

@@ -6,7 +6,7 @@ as XML.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -88,10 +88,10 @@ def _parse_redirect(page: bytes, dump: str) -> Iterator[tuple[str, str]]:
         yield title, redirect.attrib["title"]
 
 
-def read_redirect_file(path: str | Path, language: str) -> dict[str, str]:
-    """Read what `write_redirects` wrote into `{normalised title: target}`."""
+def read_redirect_file(path: str | Path, normalize: Callable[[str], str]) -> dict[str, str]:
+    """Read what `write_redirects` wrote into `{title: target}`, titles as `normalize` writes them."""
     rows = read_rows(path, "title<TAB>target", REDIRECTS_MADE_BY)
-    return {normalize_title(title, language): target for title, target in rows}
+    return {normalize(title): target for title, target in rows}
 
 
 def write_redirects(redirects: dict[str, str], path: Path) -> None:

@@ -16,10 +16,13 @@ _LITERAL = ("nowiki", "pre")  # their content is shown as it is
 _FORMULA = ("math",)
 _NOTES = ("ref", "references")
 _SHOWN = ("poem",)  # their content is wikitext
+# fmt: off
 _PROGRAMS = (
-    "categorytree ce charinsert chart chem dynamicpagelist gallery graph hiero imagemap indicator inputbox mapframe "
-    "maplink phonos quiz rss score section source syntaxhighlight templatedata templatestyles timeline"
-).split()
+    "categorytree", "ce", "charinsert", "chart", "chem", "dynamicpagelist", "gallery", "graph", "hiero", "imagemap",
+    "indicator", "inputbox", "mapframe", "maplink", "phonos", "quiz", "rss", "score", "section", "source",
+    "syntaxhighlight", "templatedata", "templatestyles", "timeline",
+)
+# fmt: on
 _ON_THE_PAGE = ("noinclude", "onlyinclude")  # tags that are used up; their content is shown
 _ELSEWHERE = "includeonly"
 _NAMES = "|".join([*_LITERAL, *_FORMULA, *_NOTES, *_SHOWN, *_PROGRAMS, *_ON_THE_PAGE, _ELSEWHERE])

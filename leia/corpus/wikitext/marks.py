@@ -14,6 +14,7 @@ LITERAL_START, LITERAL_END = "\x04", "\x05"
 FOREIGN = re.compile("[\0-\x08]")
 """What a text may not hold before it is read."""
 
+
 def without_removed(text: str) -> str:
     """`text` without the marks of what shows nothing."""
     return text.replace(REMOVED, "").replace(TEMPLATE, "")

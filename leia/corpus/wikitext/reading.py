@@ -77,12 +77,10 @@ class WikitextReader:
 
     def _read_lines(self, text: str, titles: list[str], dropped: Counter[DropReason]) -> tuple[str, int]:
         """`text` with external links and apostrophes read, line by line, and the number of links that came so."""
-        if "''" not in text and "//" not in text and ":" not in text:
-            return text, 0
         lines = text.split("\n")
         added = 0
         for number, line in enumerate(lines):
-            if "[" in line and "]" in line and ":" in line or "//" in line and "[" in line:
+            if "[" in line:
                 line, own = self._links.read_external(line, titles, dropped)
                 added += own
             if "''" in line:

@@ -11,10 +11,13 @@ from leia.base.errors import DropReason
 from leia.corpus.wikitext.inclusions import Literals
 from leia.corpus.wikitext.marks import REMOVED
 
-_SHOWN = set(
-    "abbr b bdi bdo big blockquote cite data del dfn div em font i ins kbd mark nobr q rb rp rt rtc ruby s samp small "
-    "span strike strong sub sup time tt u var wbr".split()
-)
+# fmt: off
+_SHOWN = {
+    "abbr", "b", "bdi", "bdo", "big", "blockquote", "cite", "data", "del", "dfn", "div", "em", "font", "i", "ins", "kbd",
+    "mark", "nobr", "q", "rb", "rp", "rt", "rtc", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup",
+    "time", "tt", "u", "var", "wbr",
+}
+# fmt: on
 _SPACES = {"br", "hr"}
 _LINES = {"p", "center", "h1", "h2", "h3", "h4", "h5", "h6"}
 _TABLES = {"table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"}

@@ -1,7 +1,7 @@
 """Texts in several writings of one language: `-{zh-hans:计算机;zh-hant:電腦}-`, resolved for one of them.
 
-Rules: https://www.mediawiki.org/wiki/Writing_systems/Syntax and MediaWiki's ConverterRule. Only the text of such rules is
-chosen: MediaWiki's conversion tables, which change all other words too, are not applied.
+Rules: https://www.mediawiki.org/wiki/Writing_systems/Syntax and MediaWiki's ConverterRule. Only the text of such rules
+is chosen: MediaWiki's conversion tables, which change all other words too, are not applied.
 """
 
 import re
