@@ -79,6 +79,7 @@ class DropReason(StrEnum):
     NO_PIVOT_TITLE = "no title in the pivot language"
     EXCLUDED_NAMESPACE = "title in an excluded namespace"
     LIST_TITLE = "title of a list"
+    EMPTY_NAME = "title of nothing but what stands in brackets"
     START_NOT_ON_BOUNDARY = "start not on a token boundary"
     END_NOT_ON_BOUNDARY = "end not on a token boundary"
     NOT_ON_BOUNDARIES = "not on token boundaries"  # of a dataset without a manifest: one end or both

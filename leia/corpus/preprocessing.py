@@ -1,6 +1,6 @@
 """From WikiExtractor's files to preprocessed articles: plain text, and anchors with the Wikidata ids of their pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 

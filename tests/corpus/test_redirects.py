@@ -1,6 +1,7 @@
 """Redirects: the quick scan agrees with an XML parser, chains end, cycles are left out."""
 
 import bz2
+from functools import partial
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from leia.base.errors import InputError
 from leia.base.step import Counts
 from leia.corpus.redirects import follow_chains, read_redirect_file, read_redirects, write_redirects
+from leia.corpus.titles import normalize_title
 
+of_japanese = partial(normalize_title, language="ja")
 HEADER = '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="{language}">\n'
 
 
@@ -93,8 +96,6 @@ def test_the_scan_equals_a_full_parse(scratch, drawn):
 
 
 def _normal(title):
-    from leia.corpus.titles import normalize_title
-
     return normalize_title(title, "en")
 
 
@@ -128,10 +129,10 @@ def test_a_dump_that_breaks_off_names_its_last_page_or_is_used_as_far_as_it_goes
 
 def test_what_is_written_is_read_back(tmp_path):
     write_redirects({"a b": "C", "日本国": "日本"}, tmp_path / "r.tsv")
-    assert read_redirect_file(tmp_path / "r.tsv", "ja") == {"A b": "C", "日本国": "日本"}
+    assert read_redirect_file(tmp_path / "r.tsv", of_japanese) == {"A b": "C", "日本国": "日本"}
     (tmp_path / "r.tsv").write_text("no tab\n")
     with pytest.raises(InputError, match=r"r\.tsv:1: expected title<TAB>target"):
-        read_redirect_file(tmp_path / "r.tsv", "ja")
+        read_redirect_file(tmp_path / "r.tsv", of_japanese)
 
 
 def test_damaged_text_of_a_plain_dump_is_an_input_error(tmp_path):
@@ -148,4 +149,4 @@ def test_damaged_text_of_a_plain_dump_is_an_input_error(tmp_path):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "r.tsv").write_bytes(b"a\tb\nc\t\xff\n")
     with pytest.raises(InputError, match=r"r\.tsv: is not UTF-8 after line .*extract_wikipedia_redirects\.py"):
-        read_redirect_file(tmp_path / "r.tsv", "ja")
+        read_redirect_file(tmp_path / "r.tsv", of_japanese)

@@ -14,12 +14,12 @@ from leia.corpus.languages import switches, variants
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.wikitext.inclusions import Literals, decode_references, drop_templates, read_extension_tags
 from leia.corpus.wikitext.lines import shown_lines, tidy_spaces
-from leia.corpus.wikitext.links import LinkReader
 from leia.corpus.wikitext.marks import FOREIGN, LINK_END, LINK_START, LINK_WORDS, without_removed
 from leia.corpus.wikitext.quotes import read_quotes
 from leia.corpus.wikitext.tables import drop_tables
 from leia.corpus.wikitext.tags import read_tags
 from leia.corpus.wikitext.variants import resolve_variants
+from leia.corpus.wikitext.wikilinks import LinkReader
 
 _NO_WORDS = re.compile(f"{LINK_START}[0-9]+{LINK_WORDS}\\s*{LINK_END}")
 _LINK = re.compile(f"{LINK_START}([0-9]+){LINK_WORDS}([^{LINK_END}]*){LINK_END}")

@@ -13,9 +13,9 @@ from leia.corpus.wikitext.marks import REMOVED
 
 # fmt: off
 _SHOWN = {
-    "abbr", "b", "bdi", "bdo", "big", "blockquote", "cite", "data", "del", "dfn", "div", "em", "font", "i", "ins", "kbd",
-    "mark", "nobr", "q", "rb", "rp", "rt", "rtc", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup",
-    "time", "tt", "u", "var", "wbr",
+    "abbr", "b", "bdi", "bdo", "big", "blockquote", "cite", "data", "del", "dfn", "div", "em", "font", "i", "ins",
+    "kbd", "mark", "nobr", "q", "rb", "rp", "rt", "rtc", "ruby", "s", "samp", "small", "span", "strike", "strong",
+    "sub", "sup", "time", "tt", "u", "var", "wbr",
 }
 # fmt: on
 _SPACES = {"br", "hr"}
