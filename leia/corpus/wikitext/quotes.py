@@ -5,13 +5,19 @@ Which of several apostrophes mean bold, italics or themselves: MediaWiki's Parse
 
 import re
 
+from leia.corpus.wikitext.marks import LINK_START, without_removed
+
 _RUNS = re.compile("(''+)")
-_DOUBLED = re.compile('""([^"]*)""')
+_DOUBLED = re.compile(f'""([^"{LINK_START}]*)""')
+_LONG_ENOUGH = 100  # for the last two characters to be among it, marks left out
 ITALICS, BOLD, BOTH = 2, 3, 5
 
 
 def read_quotes(line: str) -> str:
-    """`line` with quotation marks for italics, and without the apostrophes of bold."""
+    """`line` with quotation marks for italics, and without the apostrophes of bold.
+
+    Italics that are never closed have one mark; doubled marks are one, but around links: as in WikiExtractor's text.
+    """
     parts = _RUNS.split(line)
     runs = _lengths(parts)
     _settle_odd_ones(parts, runs)
@@ -36,8 +42,6 @@ def read_quotes(line: str) -> str:
                     (open_styles.remove if style in open_styles else open_styles.append)(style)
                     if style == ITALICS:
                         parts[place] = '"'
-    if ITALICS in open_styles:
-        parts.append('"')
     text = "".join(parts)
     return _DOUBLED.sub(r'"\1"', text) if '""' in text else text
 
@@ -61,7 +65,7 @@ def _settle_odd_ones(parts: list[str], runs: list[int]) -> None:
     chosen = {}
     for number, run in enumerate(runs):
         if run == BOLD:
-            before = parts[2 * number]
+            before = without_removed(parts[2 * number][-_LONG_ENOUGH:])
             kind = "space" if before[-1:] == " " else "letter" if before[-2:-1] == " " else "word"
             chosen.setdefault(kind, number)
     for kind in ("letter", "word", "space"):

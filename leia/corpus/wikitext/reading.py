@@ -67,8 +67,8 @@ class WikitextReader:
         if "__" in text or "＿＿" in text:
             text = self._switches.sub("", text)
         text = self._links.read_internal(text, titles, dropped)
-        text, own_addresses = self._read_lines(without_removed(text), titles, dropped)
-        text, empty = _NO_WORDS.subn("", text)
+        text, own_addresses = self._read_lines(text, titles, dropped)
+        text, empty = _NO_WORDS.subn("", without_removed(text))
         if empty:
             dropped[DropReason.NO_WORDS] += empty
         lines = shown_lines(tidy_spaces(text), dropped)
@@ -83,7 +83,7 @@ class WikitextReader:
             if "[" in line:
                 line, own = self._links.read_external(line, titles, dropped)
                 added += own
-            if "''" in line:
+            if "''" in line or '""' in line:
                 line = read_quotes(line)
             lines[number] = line
         return "\n".join(lines), added

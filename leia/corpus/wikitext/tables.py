@@ -14,17 +14,23 @@ _ROW = re.compile(rf"[\s{REMOVED}{TEMPLATE}]*[|!]")
 def drop_tables(text: str, dropped: Counter[DropReason]) -> str:
     """`text` without its tables, which begin and end at the start of a line and may lie in each other.
 
-    Of one that is never closed only the lines that begin as rows do are left out. `dropped` gets the `[[` in them.
+    Of one that is never closed only the lines that begin as rows do are left out, and so are such lines right behind a
+    template, which begins their table. `dropped` gets the `[[` in them.
     """
-    if "{|" not in text:
+    if "{|" not in text and TEMPLATE not in text:
         return text
     kept: list[str] = []
     open_tables: list[list[str]] = []  # the lines of each table that is open, the outermost first
+    behind_template = False
     for line in text.split("\n"):
         if "{|" in line and _START.match(line):
             open_tables.append([line])
         elif not open_tables:
-            kept.append(line)
+            behind_template = line.rstrip().endswith(TEMPLATE) or (behind_template and _is_row_or_blank(line))
+            if behind_template and _ROW.match(line):
+                _count([line], dropped)
+            else:
+                kept.append(line)
         elif "|}" in line and (end := _END.match(line)):
             table = [*open_tables.pop(), line[: end.end()]]
             _count(table, dropped)
@@ -36,6 +42,10 @@ def drop_tables(text: str, dropped: Counter[DropReason]) -> str:
         _count(rows, dropped)
         kept += [line for line in table if not (_START.match(line) or _ROW.match(line))]
     return "\n".join(kept)
+
+
+def _is_row_or_blank(line: str) -> bool:
+    return not line.strip() or _ROW.match(line) is not None
 
 
 def _count(lines: list[str], dropped: Counter[DropReason]) -> None:

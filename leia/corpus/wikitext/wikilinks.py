@@ -5,6 +5,7 @@ What is a link and what is text with brackets: MediaWiki's Parser::handleInterna
 
 import re
 from collections import Counter
+from functools import lru_cache, partial
 
 from leia.base.errors import DropReason
 from leia.corpus.languages import link_trail
@@ -38,7 +39,7 @@ class LinkReader:
     """Reads the links of one wiki's texts."""
 
     def __init__(self, wiki: Wiki) -> None:
-        self._wiki = wiki
+        self._resolve = lru_cache(maxsize=1 << 16)(partial(resolve_target, wiki=wiki))
         self._trail = re.compile(link_trail(wiki.language) or r"(?!)")
         host = rf"(?:https?:)?//{re.escape(wiki.language)}(?:\.m)?\.wikipedia\.org/wiki/"
         self._own_page = re.compile(host + r"([^?\s]+)", re.IGNORECASE)
@@ -60,7 +61,7 @@ class LinkReader:
             found = _LINK.match(piece)
             if found is None:
                 target = _TARGET.match(piece)
-                if target and resolve_target(target[1], self._wiki).kind is Kind.FILE:
+                if target and self._resolve(target[1]).kind is Kind.FILE:
                     ends = _ends_of_links(pieces) if ends is None else ends
                     if number - 1 in ends:
                         last, position = ends[number - 1]
@@ -74,7 +75,7 @@ class LinkReader:
             written, label, after = found[1].strip(), found[2], piece[found.end() :]
             if label and after.startswith("]") and "[" in label:
                 label, after = f"{label}]", after[1:]
-            target = Target(Kind.NO_TITLE) if _PROTOCOL.match(written) else resolve_target(written, self._wiki)
+            target = Target(Kind.NO_TITLE) if _PROTOCOL.match(written) else self._resolve(written)
             if TEMPLATE in written:
                 dropped[DropReason.TEMPLATE_TARGET] += 1
                 parts += (written if label is None else label, after)
@@ -115,7 +116,7 @@ class LinkReader:
                 parts.append(words)
                 continue
             own += 1
-            target = resolve_target(f":{page[1]}", self._wiki)
+            target = self._resolve(f":{page[1]}")
             if target.kind is Kind.ARTICLE:
                 parts.append(self._mark(target.title, words, titles))
             else:
@@ -126,8 +127,12 @@ class LinkReader:
 
     @staticmethod
     def _mark(title: str, words: str, titles: list[str]) -> str:
+        """`words` between marks; spaces at their ends are shown, but they are not the link's."""
         titles.append(title)
-        return f"{LINK_START}{len(titles) - 1}{LINK_WORDS}{words}{LINK_END}"
+        bare = words.strip(" ")
+        start = words.find(bare) if bare else 0
+        end = start + len(bare)
+        return f"{words[:start]}{LINK_START}{len(titles) - 1}{LINK_WORDS}{bare}{LINK_END}{words[end:]}"
 
 
 def _ends_of_links(pieces: list[str]) -> dict[int, tuple[int, int]]:
