@@ -7,24 +7,23 @@
 # Variables (each has a default):
 #   LANG                   language code of the Wikipedia, as in its address: ja, sw, zh-min-nan ...     (no default)
 #   MODEL_NAME_OR_PATH     model whose tokenizer is used, on the hub or in a folder       (meta-llama/Llama-2-7b-hf)
-#   WIKIPEDIA_DUMP_DATE    date of the Wikipedia dump, YYYYMMDD                                  (the paper's: 20230701)
-#   WIKIDATA_DUMP_DATE     date of the Wikidata dump                 (the paper's: 20230703 for json, 20230701 for sql)
+#   WIKIPEDIA_DUMP_DATE    date of the Wikipedia dump, 2026-01-01 or 20260101                (the newest complete one)
+#   WIKIDATA_DUMP_DATE     date of the Wikidata dump                                         (the newest complete one)
 #   WIKIPEDIA_DATA_DIR     folder for the dump, the text, the redirects and the articles              (work/wikipedia)
 #   WIKIDATA_DATA_DIR      folder for the Wikidata dump and the ids; languages can share it             (work/wikidata)
 #   WIKIPEDIA_DATASET_DIR  folder of the training dataset                          (work/datasets/<wiki>-<model's name>)
 #   WIKIDATA_SOURCE        sql: the table of the sitelinks, about 2 GB; json: the whole dump, over 100 GB         (sql)
 #   PIVOT_LANGUAGE         language of the inserted names                                                          (en)
 #   NUM_WORKERS            processes; the outputs do not depend on it                                       (all cores)
-#   WIKIPEDIA_DUMP_FILE    a dump that lies on disk, used as it is                                       (is downloaded)
+#   WIKIPEDIA_DUMP_FILE    a dump that lies on disk, a file or a folder of parts, used as it is          (is downloaded)
 #   WIKIDATA_DUMP_FILE     the same for Wikidata (.json.bz2 or .sql.gz)                                  (is downloaded)
 #   DUMP_SITE              a mirror of the dump site                                      (https://dumps.wikimedia.org)
+#   ARCHIVE_SITE           where dumps are that left the dump site                                (https://archive.org)
 #   PYTHON                 the Python to use     (that of the active environment, else .venv/bin/python of the project)
 #   DRY_RUN=1              print the commands, as a shell script, and run nothing
 #
-# Which date? The dump site keeps the dumps of the last months only, so the paper's are found on mirrors and archives
-# alone. Open https://dumps.wikimedia.org/jawiki/ (with your wiki's name), take the newest date whose page says
-# "Dump complete", and the same date for the SQL table of Wikidata if https://dumps.wikimedia.org/wikidatawiki/ has it
-# (else the next one before). JSON dumps have dates of their own: https://dumps.wikimedia.org/wikidatawiki/entities/
+# Which date? The newest, unless you name one; the dumps know theirs, so that the same command goes on with it later. For
+# another date name another folder. The paper's is in the archive: WIKIPEDIA_DUMP_DATE and WIKIDATA_DUMP_DATE 20230701.
 set -euo pipefail
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/show_command.sh
@@ -53,13 +52,14 @@ model=${MODEL_NAME_OR_PATH:-meta-llama/Llama-2-7b-hf} model=${model%/}
 wikipedia_dir=${WIKIPEDIA_DATA_DIR:-$work/wikipedia} wikipedia_dir=${wikipedia_dir%/}
 wikidata_dir=${WIKIDATA_DATA_DIR:-$work/wikidata} wikidata_dir=${wikidata_dir%/}
 dumps=(--language "$language" --wikipedia_data_dir "$wikipedia_dir" --wikidata_data_dir "$wikidata_dir"
-    ${DUMP_SITE:+--dump_site "$DUMP_SITE"} ${WIKIDATA_SOURCE:+--wikidata_source "$WIKIDATA_SOURCE"}
+    ${DUMP_SITE:+--dump_site "$DUMP_SITE"} ${ARCHIVE_SITE:+--archive_site "$ARCHIVE_SITE"}
+    ${WIKIDATA_SOURCE:+--wikidata_source "$WIKIDATA_SOURCE"}
     ${WIKIPEDIA_DUMP_DATE:+--wikipedia_dump_date "$WIKIPEDIA_DUMP_DATE"}
     ${WIKIDATA_DUMP_DATE:+--wikidata_dump_date "$WIKIDATA_DUMP_DATE"}
     ${WIKIPEDIA_DUMP_FILE:+--wikipedia_dump_file "$WIKIPEDIA_DUMP_FILE"}
     ${WIKIDATA_DUMP_FILE:+--wikidata_dump_file "$WIKIDATA_DUMP_FILE"})
 
-# The files: ja is the wiki jawiki, zh-min-nan is zh_min_nanwiki; the names of dumps hold their dates.
+# The files: ja is the wiki jawiki, zh-min-nan is zh_min_nanwiki. The dump of the pages is a folder of one part or more.
 names=$("$python" "$ROOT/scripts/download_dumps.py" "${dumps[@]}" --print_names)
 read -r wiki wikipedia_dump wikidata_dump <<<"$names"
 wikipedia_dump=${WIKIPEDIA_DUMP_FILE:-$wikipedia_dir/$wikipedia_dump}
@@ -75,8 +75,8 @@ if command -v setpriv >/dev/null; then started_by=(setpriv --pdeathsig KILL --);
 # Writes nothing. A tokenizer that does not load (a gated model, a wrong name) is told now, not hours later in step 6.
 run "$python" "$ROOT/scripts/check_tokenizer.py" --model_name "$model"
 
-# 1. Writes the two dumps, checked. Japanese: 4.5 GB. Wikidata: about 2 GB as the table of the sitelinks, over 100 GB as
-# JSON; only the sitelinks are needed, and both hold them. A used-up dump may be deleted: it is not downloaded again.
+# 1. Writes the two dumps, checked. Japanese: 4.5 GB. Wikidata: 2 GB as the table of the sitelinks, over 100 GB as JSON,
+# which has no more of them. A used-up dump may be deleted, its NAME.export.json not: it is not downloaded again then.
 run "$python" "$ROOT/scripts/download_dumps.py" "${dumps[@]}" --wikipedia_used_by "$redirects" \
     --wikipedia_used_by "$text" --wikidata_used_by "$ids_here" --wikidata_used_by "$ids_pivot"
 

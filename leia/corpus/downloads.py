@@ -1,149 +1,194 @@
-"""Downloads dumps from the dump site, where they are neither on disk nor used up.
+"""Downloads dumps, where they are neither on disk nor used up, and never mixes dates.
 
-`pages_dump` and `wikidata_dump` say which file is wanted and where it lies on the site, `ask_checksum` asks the site
-for its checksum, `fetch` brings it: it continues an earlier try, in FOLDER/incomplete until the checksum is right.
+Beside a dump, say `jawiki-dump`, lie while it is needed:
+
+- `jawiki-dump.export.json`, the record: which export it is, with every checksum. It is written before the first byte
+  comes: later runs go on with that export, and one that asks for another date is refused;
+- `jawiki-dump.incomplete/`: the file that is coming. It moves to the dump when its checksum is right.
+
+A Wikipedia's pages are a folder that holds the parts and their SHA256SUMS, no more: later steps know it by its files.
 """
 
 import hashlib
 import os
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
-from io import BytesIO
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import click
+import msgspec
 
 from leia.base.cli import progress
 from leia.base.errors import InputError, UsageError
-from leia.base.outputs import errors_named, held
+from leia.base.outputs import errors_named, held, write_file
 from leia.base.step import was_made_from
-from leia.corpus.titles import check_language, site_of_language
+from leia.base.text import read_json, to_json
+from leia.corpus.dump_parts import as_inputs
+from leia.corpus.dump_sites import Export, RemoteFile, Sites, Wanted, find_export, with_hyphens
+from leia.corpus.web import WAITS, NotThere, receive
 
-_CHUNK_BYTES = 1 << 16
-WAITS = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 60)
-"""Seconds before each further try; they begin again with every byte that comes."""
-
-
-@dataclass(frozen=True)
-class DumpFile:
-    """A dump as the site's old layout has it: `name` in the `folder` (an address) of one date."""
-
-    folder: str
-    name: str
-
-    @property
-    def url(self) -> str:
-        return f"{self.folder}/{self.name}"
-
-    @property
-    def sums(self) -> str:
-        """The address of the list of checksums, whose name begins as that of the dump: with the wiki and the date."""
-        return f"{self.folder}/{'-'.join(self.name.split('-')[:2])}-sha1sums.txt"
-
-
-def pages_dump(site: str, language: str, date: str) -> DumpFile:
-    """The dump of a Wikipedia's pages. Raises `UsageError` where `language` or `date` (YYYYMMDD) cannot be one."""
-    wiki, date = site_of_language(check_language(language)), _check_date("--wikipedia_dump_date", date)
-    return DumpFile(f"{site.rstrip('/')}/{wiki}/{date}", f"{wiki}-{date}-pages-articles-multistream.xml.bz2")
-
-
-def wikidata_dump(site: str, source: str, date: str | None) -> DumpFile:
-    """Wikidata's table of sitelinks (`source` is sql) or all of Wikidata (json); of the paper's date by default.
-
-    Both hold the same sitelinks. The table is some fifty times smaller, and is dumped on the same days as Wikipedia.
-    """
-    date = _check_date("--wikidata_dump_date", date or {"sql": "20230701", "json": "20230703"}[source])
-    folder = f"{site.rstrip('/')}/wikidatawiki"
-    if source == "sql":
-        return DumpFile(f"{folder}/{date}", f"wikidatawiki-{date}-wb_items_per_site.sql.gz")
-    return DumpFile(f"{folder}/entities/{date}", f"wikidata-{date}-all.json.bz2")
-
-
-def _check_date(option: str, date: str) -> str:
-    if not re.fullmatch(r"[0-9]{8}", date):
-        raise UsageError(f"{option}: expected the date of a dump like 20230701, found {date!r}")
-    return date
+SUMS_NAME = "SHA256SUMS"
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Need:
-    """A dump that steps read: downloaded to `folder` unless the file `given` stands for it, or the `outputs` that are
-    made from it are all complete."""
+    """A dump that steps read: of `date` (None: the newest), downloaded to `folder` unless the file or folder `given`
+    stands for it, or the `outputs` that are made from it are all complete."""
 
-    dump: DumpFile
+    wanted: Wanted
+    date: str | None
     folder: Path
-    given: Path | None
-    outputs: tuple[Path, ...]
+    given: Path | None = None
+    outputs: tuple[Path, ...] = ()
 
     @property
     def path(self) -> Path:
-        return self.given or self.folder / self.dump.name
+        return self.given or self.folder / self.wanted.name
 
-    def is_used_up(self) -> bool:
-        """Whether all outputs are there and made from this dump, by a manifest in the folder or beside the file."""
-        return bool(self.outputs) and all(map(self._has_made, self.outputs))
-
-    def _has_made(self, output: Path) -> bool:
-        manifests = (output if output.is_dir() else output.parent).glob("*manifest.json")
-        return output.exists() and any(was_made_from(manifest, [self.path]) for manifest in manifests)
+    @property
+    def record(self) -> Path:
+        return Path(f"{self.path}.export.json")
 
     def check_given(self) -> None:
-        """Raise `UsageError` where a given file is missing though it is still needed."""
-        if self.given and not self.given.is_file() and not self.is_used_up():
+        """Raise `UsageError` where a given file or folder is missing though it is still needed."""
+        if self.given and not self.given.exists() and not self._is_used_up():
             raise UsageError(f"{self.given}: there is no such file; name a dump on disk, or leave it to be downloaded")
 
-    def provide(self, dry_run: bool) -> None:
-        """Download the dump where it is neither on disk nor used up, and say what was done."""
-        if self.path.is_file():
-            click.echo(f"complete already: {self.path}")
-        elif self.is_used_up():
-            click.echo(f"complete already: all that is made from {self.path}")
-        elif dry_run:
-            click.echo(f"would be downloaded: {self.dump.url} to {self.path}")
+    def done(self) -> str | None:
+        """Why nothing is to be downloaded; None where something is. Asks no site.
+
+        Raises `InputError` where what is on disk is of another date, or nobody knows of which.
+        """
+        export = None if self.given else self._recorded()
+        if self.given.exists() if self.given else export and not self.missing(export):
+            return f"complete already: {self.path}"
+        if (self.given or export) and self._is_used_up(export):
+            return f"complete already: all that is made from {self.path}"
+        return None
+
+    def _is_used_up(self, export: Export | None = None) -> bool:
+        """Whether all outputs are there and made from this dump, by a manifest in the folder or beside the file."""
+        return bool(self.outputs) and all(self._has_made(output, export) for output in self.outputs)
+
+    def _has_made(self, output: Path, export: Export | None) -> bool:
+        manifests = (output if output.is_dir() else output.parent).glob("*manifest.json")
+        return output.exists() and any(self._is_input_of(manifest, export) for manifest in manifests)
+
+    def _is_input_of(self, manifest: Path, export: Export | None) -> bool:
+        """Whether this dump was the input, of the size that `export` has: the name holds no date."""
+        if not was_made_from(manifest, as_inputs([self.path])):
+            return False
+        sizes = {file.size for file in export.files} if export else {None}
+        read = read_json(manifest, "remove it")["inputs"][0]["bytes"]
+        return None in sizes or read == sum(file.size for file in export.files)
+
+    def find(self, sites: Sites) -> Export:
+        """The export that was begun; where none was, that of the date or the newest, which the sites are asked for."""
+        return self._recorded() or find_export(self.wanted, sites, self.date)
+
+    def missing(self, export: Export) -> list[RemoteFile]:
+        """The files of `export` that are not on disk in their full size."""
+        sizes = {file: self.place(file).stat().st_size for file in export.files if self.place(file).is_file()}
+        return [file for file in export.files if file not in sizes or file.size not in (None, sizes[file])]
+
+    def place(self, file: RemoteFile) -> Path:
+        """Where `file` lies when it is complete."""
+        return self.path / file.name if self.wanted.in_parts else self.path
+
+    def fetch(self, export: Export, sites: Sites, waits: Sequence[float] = WAITS) -> None:
+        """Download what is missing of `export`, or of the one that another run has begun meanwhile.
+
+        One file after the other, over one connection: sites allow three for an address, and runs for other languages
+        may be under way. Raises `InputError` where a file does not come, or comes twice with another checksum.
+        """
+        incomplete = Path(f"{self.path}.incomplete")
+        with ExitStack() as stack:
+            _hold(self.path, stack)
+            export = self._begin(export)
+            for number, file in enumerate(missing := self.missing(export), 1):
+                incomplete.mkdir(exist_ok=True)
+                url, label = sites.url(export.site, file.path), f"{file.name} ({number} of {len(missing)})"
+                try:
+                    _fetch_file(url, incomplete / file.name, export.algorithm, file.checksum, waits, label)
+                except NotThere as error:
+                    away = "exports leave the site after months; to begin with another one remove"
+                    raise InputError(f"{error}, but {self.record} names it: {away} {self.path}*") from error
+                (incomplete / file.name).replace(self.place(file))
+            with suppress(OSError):  # nothing came, or a file of an export that was given up is left
+                incomplete.rmdir()
+
+    def _begin(self, export: Export) -> Export:
+        """Write the record and the list of the parts, where they are not there; return the export of the record."""
+        if recorded := self._recorded():
+            export = recorded
         else:
-            fetch(self.dump, ask_checksum(self.dump), self.folder)
-            click.echo(f"written: {self.path}")
+            write_file(self.record, to_json(asdict(export)))
+        if self.wanted.in_parts:
+            self.path.mkdir(exist_ok=True)
+        if export.algorithm == "sha256" and not (self.path / SUMS_NAME).exists():
+            write_file(self.path / SUMS_NAME, "".join(f"{file.checksum}  {file.name}\n" for file in export.files))
+        return export
+
+    def _recorded(self) -> Export | None:
+        """The export that the record names; None where there is no record. Raises `InputError` for other dates."""
+        try:
+            export = msgspec.json.decode(self.record.read_bytes(), type=Export)
+        except FileNotFoundError:
+            if self.path.is_file() or _files_in(self.path):
+                expected = f"expected {self.record.name} beside it, which says of which date it is"
+                raise InputError(f"{self.path}: {expected}; remove it, or name it as the dump to use") from None
+            return None
+        except msgspec.MsgspecError as error:
+            raise InputError(f"{self.record}: is damaged ({error}); remove {self.path}*") from error
+        if self.date not in (None, export.date):
+            found = f"expected the export of {with_hyphens(self.date)}, found that of {with_hyphens(export.date)}"
+            raise InputError(f"{self.path}: {found}; give another date another folder, or remove {self.path}*")
+        for name in sorted(_files_in(self.path) - {SUMS_NAME, *(file.name for file in export.files)}):
+            expected = f"expected files of the export of {with_hyphens(export.date)} alone"
+            raise InputError(f"{self.path}: {expected}, found {name}; move it to another folder")
+        return export
 
 
-def ask_checksum(dump: DumpFile) -> str:
-    """The SHA-1 of `dump`, hexadecimal. Raises `InputError` where the site has no such dump, or not yet all of it."""
-    listing = BytesIO()
-    _receive(dump.sums, listing, WAITS)
-    found = re.search(rf"(?m)^([0-9a-f]+)  {re.escape(dump.name)}$", listing.getvalue().decode("utf-8", "replace"))
-    if not found:
-        raise InputError(f"{dump.sums}: does not list {dump.name}; that dump is not finished, take an earlier date")
-    return found[1]
+def provide(needs: Sequence[Need], sites: Sites, dry_run: bool) -> None:
+    """Download what is needed and not there, once all of it has been found; with `dry_run` say what that would be."""
+    found: list[tuple[Need, Export]] = []
+    for need in needs:
+        if done := need.done():
+            click.echo(done)
+        else:
+            found.append((need, need.find(sites)))
+    for need, export in found:
+        missing = need.missing(export)
+        click.echo(f"{need.path}: export of {with_hyphens(export.date)}, {_amount(missing)} to come")
+        if dry_run:
+            for file in missing:
+                click.echo(
+                    f"would be downloaded: {sites.url(export.site, file.path)} to {need.place(file)}, {_size(file)}"
+                )
+        else:
+            need.fetch(export, sites)
+            click.echo(f"written: {need.path}")
+    if dry_run:
+        click.echo(f"in all: {_amount([file for need, export in found for file in need.missing(export)])}")
 
 
-def fetch(dump: DumpFile, checksum: str, folder: Path, waits: Sequence[float] = WAITS) -> None:
-    """Download `dump` to `folder` under its name. Another run that downloads it is waited for.
+def _amount(files: Sequence[RemoteFile]) -> str:
+    unknown = sum(file.size is None for file in files)
+    size = f"{sum(file.size or 0 for file in files):,} bytes" + (f" and {unknown} of unknown size" if unknown else "")
+    return f"{len(files)} file{'s' * (len(files) != 1)}, {size}"
 
-    Raises `InputError` where it does not come or has another checksum: in that case what came is removed.
-    """
-    target, incomplete = folder / dump.name, folder / "incomplete" / dump.name
-    with ExitStack() as stack:
-        _hold(incomplete, stack)
-        if target.exists():
-            return
-        stack.enter_context(errors_named(incomplete, incomplete))
-        with incomplete.open("ab") as sink:
-            _receive(dump.url, sink, waits)
-            sink.flush()
-            os.fsync(sink.fileno())
-        found = _sha1(incomplete)
-        if found != checksum:
-            incomplete.unlink()
-            expected = f"expected the SHA1 checksum {checksum}, found {found}"
-            raise InputError(f"{dump.url}: {expected}; what came was removed, run the same command again")
-        incomplete.replace(target)
+
+def _size(file: RemoteFile) -> str:
+    return "of unknown size" if file.size is None else f"{file.size:,} bytes"
+
+
+def _files_in(folder: Path) -> set[str]:
+    """The names in a folder without the hidden ones, which no step reads; none where there is no folder."""
+    return {entry.name for entry in folder.iterdir() if entry.name[0] != "."} if folder.is_dir() else set()
 
 
 def _hold(path: Path, stack: ExitStack) -> None:
@@ -157,86 +202,27 @@ def _hold(path: Path, stack: ExitStack) -> None:
             time.sleep(1)
 
 
-def _sha1(path: Path) -> str:
-    digest = hashlib.sha1()
+def _fetch_file(url: str, path: Path, algorithm: str, checksum: str, waits: Sequence[float], label: str) -> None:
+    """Download `url` to `path` with the right checksum; what has a wrong one is removed, and fetched once more."""
+    for is_last in (False, True):
+        with errors_named(path, path), path.open("ab") as sink:
+            receive(url, sink, waits, label)
+            sink.flush()
+            os.fsync(sink.fileno())
+        found = _checksum(path, algorithm)
+        if found == checksum:
+            return
+        path.unlink()
+        wrong = f"{url}: expected the {algorithm} checksum {checksum}, found {found}; what came was removed"
+        if is_last:
+            raise InputError(f"{wrong}, twice; run the same command later, or take another date")
+        click.echo(f"{wrong} and is fetched again", err=True)
+
+
+def _checksum(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm)
     with path.open("rb") as file, progress(f"checksum of {path.name}", path.stat().st_size) as bar:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             bar.update(len(chunk))
     return digest.hexdigest()
-
-
-class _Failed(Exception):
-    """A try failed and another one may not. `pause`: seconds that the site asks for; None where it gave no answer."""
-
-    def __init__(self, reason: object, pause: int | None = None) -> None:
-        super().__init__(str(reason) or type(reason).__name__)
-        self.pause = pause
-
-
-def _receive(url: str, sink: BinaryIO, waits: Sequence[float]) -> None:
-    """Append to `sink` what it lacks of the file at `url`; try again after each of `waits` where that breaks off."""
-    reached, left = False, list(waits)
-    while True:
-        before = sink.seek(0, os.SEEK_END)
-        try:
-            return _append(url, sink)
-        except _Failed as failure:
-            came = sink.tell() > before
-            reached = reached or came or failure.pause is not None
-            left = list(waits) if came else left
-            if not reached or not left:
-                again = "run the same command later, it continues where this one stopped"
-                advice = again if reached else "check the network and the address of the dump site"
-                raise InputError(f"{url}: cannot be downloaded ({failure}); {advice}") from failure
-            seconds = max(left.pop(0), failure.pause or 0)
-            click.echo(f"{url}: {failure}; next try in {seconds} s", err=True)
-            time.sleep(seconds)
-
-
-def _append(url: str, sink: BinaryIO) -> None:
-    start = sink.tell()
-    if (response := _open(url, start)) is None:
-        return
-    with response:
-        if response.status != 206:  # the site sends all of it, whatever was asked for
-            start = sink.seek(0)
-            sink.truncate()
-        total = start + int(response.headers.get("Content-Length", 0))
-        with progress(url.rpartition("/")[2], total) as bar:
-            bar.initial = bar.n = start  # the rate is that of this try
-            for chunk in _chunks(response):
-                sink.write(chunk)
-                bar.update(len(chunk))
-        if bar.n < total:
-            raise _Failed(f"the connection broke off, {total - bar.n:,} bytes are missing")
-
-
-def _open(url: str, start: int) -> HTTPResponse | None:
-    """The answer of the site when it is asked for all from byte `start` on; None where there are no further bytes."""
-    headers = {"User-Agent": "leia (https://arxiv.org/abs/2402.11485)"}
-    headers |= {"Range": f"bytes={start}-"} if start else {}
-    try:
-        return urlopen(Request(url, headers=headers), timeout=60)
-    except HTTPError as error:
-        if error.code == 416 and start:
-            return None
-        if error.code in (404, 410):
-            dates = f"a date that is listed at {url.rsplit('/', 2)[0]}/"
-            raise InputError(f"{url}: not there; old dumps leave the site after months: take {dates}") from error
-        answer = f"the site answers {error.code} {error.reason}"
-        if error.code == 429 or error.code >= 500:
-            pause = error.headers.get("Retry-After", "")
-            raise _Failed(answer, int(pause) if pause.isdecimal() else 0) from error
-        raise InputError(f"{url}: {answer}; check the address of the dump site") from error
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: it is not an address
-        raise _Failed(getattr(error, "reason", error)) from error
-
-
-def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    """The bytes that come, as they come: an error here is one of the network, not of the disk."""
-    try:
-        while chunk := response.read(_CHUNK_BYTES):
-            yield chunk
-    except (OSError, HTTPException) as error:
-        raise _Failed(error) from error
