@@ -47,6 +47,9 @@ def _character(reference: re.Match[str]) -> str:
     return chr(code) if is_text and code not in (0xFFFE, 0xFFFF) else reference[0]
 
 
+_MARK = re.compile(f"{LITERAL_START}([0-9]+){LITERAL_END}")
+
+
 class Literals:
     """Pieces of text that are shown as they are, and formulas, each with a mark in its place in the wikitext."""
 
@@ -58,20 +61,25 @@ class Literals:
         self._pieces.append((kind, piece if kind else decode_references(piece)))
         return f"{LITERAL_START}{len(self._pieces) - 1}{LITERAL_END}"
 
-    def put_back(self, text: str) -> str:
-        """`text` with the pieces in the places of their marks; formulas are numbered as WikiExtractor does."""
+    def number(self, text: str) -> str:
+        """`text` with formulas and code as `formula_1`, the same number for the same source, as WikiExtractor does."""
         if LITERAL_START not in text:
             return text
-        first: dict[str, dict[str, int]] = {}
+        first: dict[tuple[str, str], int] = {}
         met: Counter[str] = Counter()
-        parts = re.split(f"{LITERAL_START}([0-9]+){LITERAL_END}", text)
-        for position in range(1, len(parts), 2):
-            kind, piece = self._pieces[int(parts[position])]
-            if kind:
-                met[kind] += 1
-                piece = f"{kind}_{first.setdefault(kind, {}).setdefault(piece, met[kind])}"
-            parts[position] = piece
-        return "".join(parts)
+
+        def name(mark: re.Match[str]) -> str:
+            kind, piece = self._pieces[int(mark[1])]
+            if not kind:
+                return mark[0]
+            met[kind] += 1
+            return f"{kind}_{first.setdefault((kind, piece), met[kind])}"
+
+        return _MARK.sub(name, text)
+
+    def put_back(self, text: str) -> str:
+        """`text` with the pieces in the places of their marks."""
+        return _MARK.sub(lambda mark: self._pieces[int(mark[1])][1], text) if LITERAL_START in text else text
 
 
 def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> str:
@@ -112,7 +120,7 @@ def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReas
         if name in _LITERAL:
             parts.append(literals.mark(content))
         elif name in _FORMULA:
-            parts.append(literals.mark(content, "formula"))
+            parts.append(literals.mark(found[0] + content, "formula"))
         else:
             parts.append(REMOVED if name != _ELSEWHERE else "")
         if name not in _LITERAL and (links := content.count("[[")):

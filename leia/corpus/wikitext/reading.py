@@ -71,7 +71,7 @@ class WikitextReader:
         text, empty = _NO_WORDS.subn("", without_removed(text))
         if empty:
             dropped[DropReason.NO_WORDS] += empty
-        lines = shown_lines(tidy_spaces(text), dropped)
+        lines = shown_lines(tidy_spaces(literals.number(text)), dropped)
         text = literals.put_back(decode_references("\n".join([*lines, "", ""]))) if lines else ""
         return _split(text, titles, links + own_addresses, dropped)
 
