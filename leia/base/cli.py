@@ -151,7 +151,7 @@ def workers_option(name: str, help: str) -> Decorator:
     return click.option(name, type=click.IntRange(1), default=available_cores, show_default="all cores", help=help)
 
 
-articles_option = input_folder("--preprocessed_dataset_dir", "preprocess_wikipedia.py")
+articles_option = input_folder("--preprocessed_dataset_dir", "extract_articles.py")
 pivot_ids_option = input_file("--wikidata_id_file", "extract_wikidata_ids.py", "Id file of the pivot language.")
 num_workers_option = workers_option("--num_workers", "Processes to work in; the output does not depend on it.")
 statistics_file_option = click.option(

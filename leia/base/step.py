@@ -46,6 +46,8 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     note: str = ""
     """What else is to be said of those kept; printed, not written."""
+    alarm: float | None = None
+    """A share of those read: the last lines of the step name each reason that more than this share was dropped for."""
 
     @property
     def read(self) -> int:
@@ -62,6 +64,14 @@ class Tally:
     def as_dict(self) -> dict[str, Any]:
         reasons = dict(sorted(self.dropped.items(), key=lambda item: (-item[1], item[0])))
         return {"read": self.read, "kept": self.kept, "dropped": reasons}
+
+    def large_losses(self) -> list[str]:
+        """A line for each reason that more than the share `alarm` was dropped for."""
+        return [
+            f"note: {count:,} of {self.read:,} {self.unit} ({count / self.read:.1%}) were dropped: {reason}"
+            for reason, count in self.as_dict()["dropped"].items()
+            if self.alarm is not None and count > self.alarm * self.read
+        ]
 
     def __str__(self) -> str:
         note = f", {self.note}" if self.note else ""
@@ -151,7 +161,8 @@ def open_step(
             **step.facts,
         }
         manifest_file.write_text(to_json(manifest), encoding="utf-8")
-    click.echo(f"{step}\nwritten: {writes}".lstrip("\n"))
+    losses = [line for tally in step.tallies.values() for line in tally.large_losses()]
+    click.echo("\n".join([f"{step}\nwritten: {writes}".lstrip("\n"), *losses]))
 
 
 def _identify_meanwhile(paths: Sequence[Path | FilesIn]) -> Future[list[dict[str, Any]]]:

@@ -21,6 +21,7 @@ from leia.corpus.targets import Kind, resolve_target
 from leia.corpus.wikitext.reading import WikitextReader
 
 _PAGES_PER_BATCH = 200
+_LARGE_LOSS_OF_ARTICLES, _LARGE_LOSS_OF_LINKS = 0.01, 0.05  # for one reason; the last lines of the step name them
 _TITLE = re.compile(rb"<title>([^<]*)</title>(?:\s*<ns>(-?\d+)</ns>)?")
 _MODEL = re.compile(rb"<model>([^<]*)</model>")
 
@@ -46,6 +47,7 @@ def extract_articles(
     check_redirect_file(redirect_file, wiki.language)
     check_id_file(wikidata_id_file, wiki.language)
     pages, articles, links = counts.count("pages"), counts.count("articles"), counts.count("links")
+    articles.alarm, links.alarm = _LARGE_LOSS_OF_ARTICLES, _LARGE_LOSS_OF_LINKS
     redirects = read_redirect_file(redirect_file, lambda title: own_title(title, wiki))
     ids = read_ids(wikidata_id_file, lambda title: own_title(title, wiki), counts)
     extractor = Extractor(wiki, reader, Pages(redirects, ids))
