@@ -202,12 +202,17 @@ def was_made_from(
     """
     try:
         manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-        recorded = {identity["name"]: identity["bytes"] for identity in manifest["inputs"]}
+        recorded = sizes_read(manifest)
         same_step = step in (None, manifest["step"]) and options in (None, manifest["options"])
     except (OSError, ValueError, KeyError, TypeError):  # no manifest, or a damaged one
         return False
     sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if _is_there(path)}
     return same_step and recorded == {path.name: sizes.get(path.name, recorded.get(path.name)) for path in inputs}
+
+
+def sizes_read(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """The names and the sizes in bytes of the inputs that a manifest lists."""
+    return {identity["name"]: identity["bytes"] for identity in manifest["inputs"]}
 
 
 def _is_there(path: Path | FilesIn) -> bool:

@@ -210,7 +210,7 @@ def test_what_the_site_forbids_is_not_asked_again(site: DumpSite, tmp_path: Path
 
 def test_an_export_that_left_the_site_half_way_is_told(site: DumpSite, tmp_path: Path) -> None:
     site.files.clear()
-    with pytest.raises(InputError, match=rf"{PAGES}: not there, but .*export\.json names it: .* jawiki-dump\*$"):
+    with pytest.raises(InputError, match=rf"{PAGES}: not there, but .*export\.json names it: .*/jawiki-dump\*$"):
         fetch_pages(site, tmp_path)
 
 
