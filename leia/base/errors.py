@@ -36,6 +36,7 @@ class DropReason(StrEnum):
 
     # redirects: pages
     NOT_A_REDIRECT = "not a redirect"
+    OWN_PAGE = "the title has a page of its own"
     REDIRECT_CYCLE = "redirect into a cycle"
 
     # Wikidata ids: entities, then titles

@@ -1,4 +1,4 @@
-"""Redirects: the quick scan agrees with an XML parser, chains end, cycles are left out."""
+"""Redirects: the quick scan agrees with an XML parser, chains end, cycles and titles with an article are left out."""
 
 import bz2
 from functools import partial
@@ -56,9 +56,56 @@ def test_only_pages_with_a_redirect_are_kept_and_all_are_counted(tmp_path):
     ],
 )
 def test_chains_are_followed_to_their_end_and_cycles_left_out(direct, followed):
-    result = follow_chains(direct, "en")
+    result = follow_chains(direct, _normal)
     assert result == followed
     assert list(result) == list(followed)
+
+
+CASE_SENSITIVE = "<siteinfo><dbname>jbowiki</dbname><case>case-sensitive</case></siteinfo>\n"
+
+
+def test_in_a_case_sensitive_wiki_first_letters_stay_and_tell_titles_apart(tmp_path):
+    pages = page("mlatu", "danlu_barda") + page("Danlu barda", "X") + page("a", "A") + page("A", "b") + page("B", "a")
+    assert read_redirects([dump(tmp_path, CASE_SENSITIVE + pages, "jbo")], Counts()) == {
+        "mlatu": "danlu barda",
+        "Danlu barda": "X",
+        "a": "b",
+        "A": "b",
+        "B": "b",
+    }
+
+
+@pytest.mark.parametrize("ns", ["    <ns>0</ns>\n", ""], ids=["today's layout", "the layout of before 2012"])
+@pytest.mark.parametrize("article_first", [True, False])
+@pytest.mark.parametrize("title", ["Perla", "AT&T \"1\"", "O'Neill"])
+@pytest.mark.parametrize("usual", [True, False], ids=["usual pages", "a page in another layout in the block"])
+def test_an_article_wins_over_a_redirect_of_its_title(tmp_path, title, article_first, ns, usual):
+    both = [page(title, ns=ns), page(title, "Perla (joya)", ns=ns)]
+    pages = "".join(both if article_first else both[::-1]) + page("Joya", title, ns=ns) + page("Other", "Fire", ns=ns)
+    if not usual:
+        pages += page("Odd", "Fire", ns=ns).replace("<redirect ", "<redirect\n x='1' ")
+    counts = Counts()
+    redirects = read_redirects([dump(tmp_path, pages)], counts)
+    assert redirects == {"Joya": title, "Other": "Fire"} | ({} if usual else {"Odd": "Fire"})
+    assert counts.count("pages").dropped == {"not a redirect": 1, "the title has a page of its own": 1}
+    assert counts.count("pages").read == pages.count("<page>")
+
+
+def test_an_article_is_none_of_its_title_in_another_case_where_case_tells_titles_apart(tmp_path):
+    pages = page("mlatu") + page("Mlatu", "danlu")
+    assert read_redirects([dump(tmp_path, CASE_SENSITIVE + pages, "jbo")], Counts()) == {"Mlatu": "danlu"}
+    assert read_redirects([dump(tmp_path, pages)], Counts()) == {}
+
+
+def test_only_articles_win_over_redirects(tmp_path):
+    pages = page("Template:A", ns="    <ns>10</ns>\n") + page("Template:A", "Template:B", ns="    <ns>10</ns>\n")
+    assert read_redirects([dump(tmp_path, pages)], Counts()) == {"Template:A": "Template:B"}
+
+
+def test_a_title_that_redirects_twice_is_counted_as_such(tmp_path):
+    counts = Counts()
+    assert read_redirects([dump(tmp_path, page("A", "B") + page("A", "C"))], counts) == {"A": "C"}
+    assert counts.count("pages").as_dict()["dropped"] == {"a later row has the same title": 1}
 
 
 def test_targets_are_normalised_as_the_wiki_of_the_dump_does(tmp_path):
@@ -91,7 +138,9 @@ def test_the_scan_equals_a_full_parse(scratch, drawn):
     }
     counts = Counts()
     redirects = read_redirects([path], counts)
-    assert redirects == follow_chains({title: _normal(target) for title, target in expected.items()}, "en")
+    articles = {_normal(element.findtext("title")) for element in tree if element.find("redirect") is None}
+    direct = {title: _normal(target) for title, target in expected.items() if _normal(title) not in articles}
+    assert redirects == follow_chains(direct, _normal)
     assert counts.count("pages").read == len(drawn)
 
 
