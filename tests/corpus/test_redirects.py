@@ -77,7 +77,7 @@ def test_in_a_case_sensitive_wiki_first_letters_stay_and_tell_titles_apart(tmp_p
 
 @pytest.mark.parametrize("ns", ["    <ns>0</ns>\n", ""], ids=["today's layout", "the layout of before 2012"])
 @pytest.mark.parametrize("article_first", [True, False])
-@pytest.mark.parametrize("title", ["Perla", "AT&T \"1\"", "O'Neill"])
+@pytest.mark.parametrize("title", ["Perla", 'AT&T "1"', "O'Neill"])
 @pytest.mark.parametrize("usual", [True, False], ids=["usual pages", "a page in another layout in the block"])
 def test_an_article_wins_over_a_redirect_of_its_title(tmp_path, title, article_first, ns, usual):
     both = [page(title, ns=ns), page(title, "Perla (joya)", ns=ns)]

@@ -61,21 +61,18 @@ class Literals:
         self._pieces.append((kind, piece if kind else decode_references(piece)))
         return f"{LITERAL_START}{len(self._pieces) - 1}{LITERAL_END}"
 
-    def number(self, text: str) -> str:
-        """`text` with formulas and code as `formula_1`, the same number for the same source, as WikiExtractor does."""
-        if LITERAL_START not in text:
-            return text
+    def number(self, text: str) -> None:
+        """Number the formulas of `text` in their order, those of the same source alike, as WikiExtractor does."""
+        if not any(kind for kind, _ in self._pieces):
+            return
         first: dict[tuple[str, str], int] = {}
         met: Counter[str] = Counter()
-
-        def name(mark: re.Match[str]) -> str:
+        for mark in _MARK.finditer(text):
             kind, piece = self._pieces[int(mark[1])]
-            if not kind:
-                return mark[0]
-            met[kind] += 1
-            return f"{kind}_{first.setdefault((kind, piece), met[kind])}"
-
-        return _MARK.sub(name, text)
+            if kind:
+                met[kind] += 1
+                number = first.setdefault((kind, piece), met[kind])
+                self._pieces[int(mark[1])] = "", f"{kind}_{number}"
 
     def put_back(self, text: str) -> str:
         """`text` with the pieces in the places of their marks."""
