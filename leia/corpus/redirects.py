@@ -29,7 +29,7 @@ from leia.corpus.titles import normalize_title
 _PLAIN_TEXT = rb'((?:[^<>"&\n\r\t]|&(?:amp|lt|gt|quot|#039);)*)'
 _USUAL_PAGE = re.compile(
     rb"<page>\s*<title>" + _PLAIN_TEXT + rb"</title>\s*(?:<ns>(-?\d+)</ns>\s*)?<id>\d+</id>\s*"
-    rb'(?:<redirect title="' + _PLAIN_TEXT + rb'" ?/>|<(?!redirect))'
+    rb'(?:<redirect title="' + _PLAIN_TEXT + rb'" ?/>)?'
 )
 _TITLE = re.compile(rb"<title>([^<]*)</title>\s*(?:<ns>(-?\d+)</ns>)?")
 _MAIN_NAMESPACE = (b"0", b"")  # dumps of before 2012 name none; there all titles are taken for such
