@@ -45,7 +45,8 @@ def read_redirects(parts: Sequence[Path], counts: Counts, allow_truncated: bool 
     tally = counts.count("pages")
     direct: dict[str, str] = {}
     own_titles = _TitleSet()
-    pages, found, normalize = 0, 0, str
+    normalize: Callable[[str], str] = str
+    pages = found = 0
     for block in read_pages(parts, allow_truncated, tally):
         if not pages:
             normalize = _normalizer(read_wiki(block.partition(b"<page>")[0].decode("utf-8", "replace")))
