@@ -81,7 +81,7 @@ LAYOUTS = {
     "attribute order": lambda text: text.replace("<redirect ", "<redirect\n x='1' "),
     "redirect later": lambda text: text.replace("<redirect", "<restrictions>x</restrictions>\n    <redirect"),
     "id first": lambda text: re.sub(r"(<ns>0</ns>)?\s*<id>1</id>", r"<id>1</id>\n    \1", text),
-    "article's id first": lambda text: text if "<redirect" in text else LAYOUTS["id first"](text),
+    "comment in the article": lambda text: text if "<redirect" in text else text.replace("<id>", "<!-- --><id>"),
 }
 
 
