@@ -62,13 +62,13 @@ def shown_lines(text: str, dropped: Counter[DropReason]) -> list[str]:
             headings = [(of_level, words) for of_level, words in headings if of_level < level]
             headings.append((level, _sentence(line.strip()[level:-level].strip())))
         elif first == ":":
-            shown.append(line.lstrip(":").strip())
+            shown.append(line.lstrip(":"))
         elif first in "*#;":
             _count([line], DropReason.IN_LIST, dropped)
         else:
             shown += [words for _, words in headings]
             headings.clear()
-            shown.append(line.strip())
+            shown.append(line)
     _count([words for _, words in headings], DropReason.IN_EMPTY_SECTION, dropped)
     return shown
 

@@ -51,15 +51,15 @@ class WikitextReader:
         self._variants = variants(wiki.language)
         self._order = _order(wiki.language, self._variants, variant)
 
-    def read(self, wikitext: str) -> ReadArticle:
-        """The text and the links of an article."""
+    def read(self, wikitext: str, title: str = "") -> ReadArticle:
+        """The text and the links of the article `title`."""
         dropped: Counter[DropReason] = Counter()
         literals = Literals()
         titles: list[str] = []
         text = without_marks(wikitext)
         text = read_extension_tags(text, literals, dropped)
         links = text.count("[[") + dropped.total()
-        text = drop_templates(text, dropped)
+        text = drop_templates(text, title, dropped)
         if self._variants:
             text = resolve_variants(text, self._order, self._variants)
         text = read_tags(text, literals, dropped)
