@@ -43,12 +43,9 @@ def map_in_order(
     if workers <= 1:
         yield from ((item, function(item)) for item in items)
         return
-    gc.freeze()  # the collector of a worker would go through all that is shared, and so copy it
-    started = [_Worker(function) for _ in range(workers)]
+    started: list[_Worker] = []
     threads = ThreadPoolExecutor(workers)  # each waits for what one of the processes makes
     idle: SimpleQueue[_Worker] = SimpleQueue()
-    for worker in started:
-        idle.put(worker)
 
     def work(item: Item) -> Result:
         worker = idle.get()
@@ -59,11 +56,15 @@ def map_in_order(
 
     pending: deque[tuple[Item, Future[Result]]] = deque()
     try:
+        gc.freeze()  # the collector of a worker would go through all that is shared, and so copy it
+        for _ in range(workers):
+            started.append(_Worker(function))
+            idle.put(started[-1])
         for item in items:
-            if len(pending) >= 2 * workers:
+            pending.append((item, threads.submit(work, item)))
+            if len(pending) == 2 * workers:
                 done, future = pending.popleft()
                 yield done, future.result()
-            pending.append((item, threads.submit(work, item)))
         while pending:
             done, future = pending.popleft()
             yield done, future.result()
@@ -72,6 +73,8 @@ def map_in_order(
             worker.process.kill()
             worker.process.join()
         threads.shutdown(cancel_futures=True)
+        for worker in started:
+            worker.close()
         gc.unfreeze()
 
 
@@ -92,9 +95,9 @@ class _Worker:
         try:
             self._pipe.send(item)
             error, result = self._pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except (EOFError, OSError):  # an OSError of `function` comes as `error`
             self.process.join()
-            place = "" if isinstance(item, bytes) else f" while it worked on {item}"
+            place = f" while it worked on {item}" if isinstance(item, str | os.PathLike | range) else ""
             if (self.process.exitcode or 0) > 0:  # an error of ours: the worker has printed its traceback
                 raise RuntimeError(f"a worker process failed{place}") from None
             advice = "if that was for lack of memory, take a smaller --num_workers"
@@ -102,6 +105,11 @@ class _Worker:
         if error is not None:
             raise error
         return result
+
+    def close(self) -> None:
+        """Give back its file descriptors, which an error's traceback would hold; the process has ended."""
+        self._pipe.close()
+        self.process.close()
 
 
 def _work(function: Callable[[Any], Any], pipe: Connection, others_end: Connection, parent: int) -> None:
@@ -118,6 +126,7 @@ def _work(function: Callable[[Any], Any], pipe: Connection, others_end: Connecti
         except EOFError:
             return
         try:
-            pipe.send((None, function(item)))
+            answer = None, function(item)
         except (InputError, OSError) as error:
-            pipe.send((error, None))
+            answer = error, None
+        pipe.send(answer)

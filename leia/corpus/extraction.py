@@ -111,7 +111,7 @@ class Extractor:
 
     def _read_article(self, title: str, wikitext: str, counts: Counts) -> Article | None:
         articles, links = counts.count("articles"), counts.count("links")
-        read = self._reader.read(wikitext)
+        read = self._reader.read(wikitext, title)
         links.kept += len(read.titles)
         links.dropped.update(read.dropped)
         if lost := read.links - len(read.titles) - read.dropped.total():

@@ -29,7 +29,7 @@ from leia.corpus.titles import normalize_title
 _PLAIN_TEXT = rb'((?:[^<>"&\n\r\t]|&(?:amp|lt|gt|quot|#039);)*)'
 _USUAL_PAGE = re.compile(
     rb"<page>\s*<title>" + _PLAIN_TEXT + rb"</title>\s*(?:<ns>(-?\d+)</ns>\s*)?<id>\d+</id>\s*"
-    rb'(?:<redirect title="' + _PLAIN_TEXT + rb'" ?/>|<(?!redirect))'
+    rb'(?:<redirect title="' + _PLAIN_TEXT + rb'" ?/>)?'
 )
 _TITLE = re.compile(rb"<title>([^<]*)</title>\s*(?:<ns>(-?\d+)</ns>)?")
 _MAIN_NAMESPACE = (b"0", b"")  # dumps of before 2012 name none; there all titles are taken for such
@@ -45,7 +45,8 @@ def read_redirects(parts: Sequence[Path], counts: Counts, allow_truncated: bool 
     tally = counts.count("pages")
     direct: dict[str, str] = {}
     own_titles = _TitleSet()
-    pages, found, normalize = 0, 0, str
+    normalize: Callable[[str], str] = str
+    pages = found = 0
     for block in read_pages(parts, allow_truncated, tally):
         if not pages:
             normalize = _normalizer(read_wiki(block.partition(b"<page>")[0].decode("utf-8", "replace")))

@@ -25,6 +25,7 @@ class Kind(Enum):
     INTERLANGUAGE = "the same page in another language"
     OTHER_NAMESPACE = "a page of another namespace"
     OTHER_WIKI = "a page of another wiki"
+    TEMPLATE = "what a template says, which is left out"
     NO_TITLE = "nothing: no title may be so"
 
 

@@ -27,6 +27,7 @@ _ON_THE_PAGE = ("noinclude", "onlyinclude")  # tags that are used up; their cont
 _ELSEWHERE = "includeonly"
 _NAMES = "|".join([*_LITERAL, *_FORMULA, *_NOTES, *_SHOWN, *_PROGRAMS, *_ON_THE_PAGE, _ELSEWHERE])
 _OPENING = re.compile(rf"<!--|<(/?)({_NAMES})(?=[\s/>])[^>]*>", re.IGNORECASE)
+_PAGE_NAMES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME", "ROOTPAGENAME")  # alike in articles
 _BRACES = re.compile(r"\{\{+|\}\}+")
 
 
@@ -61,21 +62,18 @@ class Literals:
         self._pieces.append((kind, piece if kind else decode_references(piece)))
         return f"{LITERAL_START}{len(self._pieces) - 1}{LITERAL_END}"
 
-    def number(self, text: str) -> str:
-        """`text` with formulas and code as `formula_1`, the same number for the same source, as WikiExtractor does."""
-        if LITERAL_START not in text:
-            return text
+    def number(self, text: str) -> None:
+        """Number the formulas of `text` in their order, those of the same source alike, as WikiExtractor does."""
+        if not any(kind for kind, _ in self._pieces):
+            return
         first: dict[tuple[str, str], int] = {}
         met: Counter[str] = Counter()
-
-        def name(mark: re.Match[str]) -> str:
+        for mark in _MARK.finditer(text):
             kind, piece = self._pieces[int(mark[1])]
-            if not kind:
-                return mark[0]
-            met[kind] += 1
-            return f"{kind}_{first.setdefault((kind, piece), met[kind])}"
-
-        return _MARK.sub(name, text)
+            if kind:
+                met[kind] += 1
+                number = first.setdefault((kind, piece), met[kind])
+                self._pieces[int(mark[1])] = "", f"{kind}_{number}"
 
     def put_back(self, text: str) -> str:
         """`text` with the pieces in the places of their marks."""
@@ -134,10 +132,12 @@ def _reason(name: str) -> DropReason:
     return DropReason.IN_NOTE if name in _NOTES else DropReason.IN_EXTENSION
 
 
-def drop_templates(text: str, dropped: Counter[DropReason]) -> str:
-    """`text` without `{{...}}` and `{{{...}}}`; of `{{!}}` a pipe is left. `dropped` gets the `[[` in them."""
+def drop_templates(text: str, title: str, dropped: Counter[DropReason]) -> str:
+    """`text` without `{{...}}` and `{{{...}}}`, but for what is shown by the page alone: its `title`, and a pipe for
+    `{{!}}`. `dropped` gets the `[[` in the others."""
     if "{{" not in text:
         return text
+    shown = {"!": "|"} | dict.fromkeys(_PAGE_NAMES, title)
     parts: list[str] = []
     open_runs: list[_Run] = []
     position = 0
@@ -156,7 +156,7 @@ def drop_templates(text: str, dropped: Counter[DropReason]) -> str:
             del parts[run.place + 1 :]
             if links := content.count("[["):
                 dropped[DropReason.IN_TEMPLATE] += links
-            parts.append("|" if content == "!" and matching == 2 else TEMPLATE)
+            parts.append(shown.get(content.strip(), TEMPLATE) if matching == 2 else TEMPLATE)
             braces -= matching
             run.braces -= matching
             if run.braces < 2:

@@ -8,14 +8,33 @@ import re
 from collections import Counter
 
 from leia.base.errors import DropReason
-from leia.corpus.wikitext.marks import LINK_END, LINK_START
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, REMOVED, TEMPLATE
 
 _HEADING = re.compile(r"(={1,6})(.+?)(={1,6})\s*\Z")
+_LIST = re.compile(f"[{REMOVED}{TEMPLATE}]*[*#;]")
 _WORD = re.compile(r"[\w\x04]")  # a letter, a digit or the mark of a literal piece
 _DOTS = re.compile(r"\.{4,}")
 _SPACES = re.compile(r" {2,}")
 _SPACE_BEFORE = re.compile(r" ([,:.)\]»])")
 _SPACE_BEHIND = re.compile(r"([\[(«]) ")
+
+
+def drop_lists(text: str, dropped: Counter[DropReason]) -> str:
+    """`text` without the lines of lists, as far as no link goes beyond the line.
+
+    `dropped` gets the links in them, which are many: so they need not be read.
+    """
+    kept: list[str] = []
+    open_links = 0
+    for line in text.split("\n"):
+        opened = line.count("[[")
+        closed = line.count("]]") if opened or open_links else 0
+        if not open_links and opened == closed and _LIST.match(line):
+            dropped[DropReason.IN_LIST] += opened
+        else:
+            kept.append(line)
+            open_links = max(open_links + opened - closed, 0)
+    return "\n".join(kept)
 
 
 def tidy_spaces(text: str) -> str:
@@ -43,13 +62,13 @@ def shown_lines(text: str, dropped: Counter[DropReason]) -> list[str]:
             headings = [(of_level, words) for of_level, words in headings if of_level < level]
             headings.append((level, _sentence(line.strip()[level:-level].strip())))
         elif first == ":":
-            shown.append(line.lstrip(":").strip())
+            shown.append(line.lstrip(":"))
         elif first in "*#;":
             _count([line], DropReason.IN_LIST, dropped)
         else:
             shown += [words for _, words in headings]
             headings.clear()
-            shown.append(line.strip())
+            shown.append(line)
     _count([words for _, words in headings], DropReason.IN_EMPTY_SECTION, dropped)
     return shown
 

@@ -11,8 +11,12 @@ LINK_START, LINK_WORDS, LINK_END = "\x02", "\x07", "\x03"
 LITERAL_START, LITERAL_END = "\x04", "\x05"
 """Between them stands the number of a piece of text that is shown as it is."""
 
-FOREIGN = re.compile("[\0-\x08]")
-"""What a text may not hold before it is read."""
+_ALL = "\0\x01\x02\x03\x04\x05\x06\x07\x08"
+
+
+def without_marks(text: str) -> str:
+    """`text` as it may be read: without the characters that are marks, which a damaged dump may hold."""
+    return re.sub(f"[{_ALL}]", "", text) if any(mark in text for mark in _ALL) else text
 
 
 def without_removed(text: str) -> str:

@@ -13,8 +13,8 @@ from leia.base.errors import DropReason, UsageError
 from leia.corpus.languages import switches, variants
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.wikitext.inclusions import Literals, decode_references, drop_templates, read_extension_tags
-from leia.corpus.wikitext.lines import shown_lines, tidy_spaces
-from leia.corpus.wikitext.marks import FOREIGN, LINK_END, LINK_START, LINK_WORDS, without_removed
+from leia.corpus.wikitext.lines import drop_lists, shown_lines, tidy_spaces
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, without_marks, without_removed
 from leia.corpus.wikitext.quotes import read_quotes
 from leia.corpus.wikitext.tables import drop_tables
 from leia.corpus.wikitext.tags import read_tags
@@ -51,19 +51,21 @@ class WikitextReader:
         self._variants = variants(wiki.language)
         self._order = _order(wiki.language, self._variants, variant)
 
-    def read(self, wikitext: str) -> ReadArticle:
-        """The text and the links of an article."""
+    def read(self, wikitext: str, title: str = "") -> ReadArticle:
+        """The text and the links of the article `title`."""
         dropped: Counter[DropReason] = Counter()
         literals = Literals()
         titles: list[str] = []
-        text = FOREIGN.sub("", wikitext)
+        text = without_marks(wikitext)
         text = read_extension_tags(text, literals, dropped)
         links = text.count("[[") + dropped.total()
-        text = drop_templates(text, dropped)
+        text = drop_templates(text, title, dropped)
         if self._variants:
             text = resolve_variants(text, self._order, self._variants)
         text = read_tags(text, literals, dropped)
         text = drop_tables(text, dropped)
+        literals.number(text)
+        text = drop_lists(text, dropped)
         if "__" in text or "＿＿" in text:
             text = self._switches.sub("", text)
         text = self._links.read_internal(text, titles, dropped)
@@ -71,7 +73,7 @@ class WikitextReader:
         text, empty = _NO_WORDS.subn("", without_removed(text))
         if empty:
             dropped[DropReason.NO_WORDS] += empty
-        lines = shown_lines(tidy_spaces(literals.number(text)), dropped)
+        lines = shown_lines(tidy_spaces(text), dropped)
         text = literals.put_back(decode_references("\n".join([*lines, "", ""]))) if lines else ""
         return _split(text, titles, links + own_addresses, dropped)
 

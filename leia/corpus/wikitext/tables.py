@@ -8,6 +8,7 @@ from leia.corpus.wikitext.marks import REMOVED, TEMPLATE
 
 _START = re.compile(rf"[\s{REMOVED}{TEMPLATE}:]*\{{\|")
 _END = re.compile(rf"[\s{REMOVED}{TEMPLATE}]*\|\}}")
+_ROWS = re.compile(rf"^[ \t{REMOVED}{TEMPLATE}]*[|!]", re.MULTILINE)
 _ROW = re.compile(rf"[\s{REMOVED}{TEMPLATE}]*[|!]")
 
 
@@ -17,7 +18,7 @@ def drop_tables(text: str, dropped: Counter[DropReason]) -> str:
     Of one that is never closed only the lines that begin as rows do are left out, and so are such lines right behind a
     template, which begins their table. `dropped` gets the `[[` in them.
     """
-    if "{|" not in text and TEMPLATE not in text:
+    if "{|" not in text and not _ROWS.search(text):
         return text
     kept: list[str] = []
     open_tables: list[list[str]] = []  # the lines of each table that is open, the outermost first

@@ -5,7 +5,7 @@ What is a link and what is text with brackets: MediaWiki's Parser::handleInterna
 
 import re
 from collections import Counter
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 from leia.base.errors import DropReason
 from leia.corpus.languages import link_trail
@@ -23,6 +23,7 @@ _PROTOCOLS = (
 _PROTOCOL = re.compile(_PROTOCOLS, re.IGNORECASE)
 _EXTERNAL = re.compile(rf'\[((?:{_PROTOCOLS})[^\s\[\]<>"\0-\x1f\x7f]+)\s*([^\]\n]*)\]', re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[ \t]*\n\s*")
+_NO_TITLE = Target(Kind.NO_TITLE)
 _REASONS = {
     Kind.SECTION: DropReason.SECTION_LINK,
     Kind.FILE: DropReason.FILE,
@@ -30,6 +31,7 @@ _REASONS = {
     Kind.INTERLANGUAGE: DropReason.INTERLANGUAGE,
     Kind.OTHER_NAMESPACE: DropReason.OTHER_NAMESPACE,
     Kind.OTHER_WIKI: DropReason.OTHER_WIKI,
+    Kind.TEMPLATE: DropReason.TEMPLATE_TARGET,
     Kind.NO_TITLE: DropReason.NOT_A_LINK,
 }
 _HIDDEN = (Kind.FILE, Kind.CATEGORY, Kind.INTERLANGUAGE)  # they show no words
@@ -39,7 +41,7 @@ class LinkReader:
     """Reads the links of one wiki's texts."""
 
     def __init__(self, wiki: Wiki) -> None:
-        self._resolve = lru_cache(maxsize=1 << 16)(partial(resolve_target, wiki=wiki))
+        self._resolve = lru_cache(maxsize=1 << 16)(partial(_resolve, wiki=wiki))
         self._trail = re.compile(link_trail(wiki.language) or r"(?!)")
         host = rf"(?:https?:)?//{re.escape(wiki.language)}(?:\.m)?\.wikipedia\.org/wiki/"
         self._own_page = re.compile(host + r"([^?\s]+)", re.IGNORECASE)
@@ -52,53 +54,38 @@ class LinkReader:
         if "[[" not in text:
             return text
         pieces = text.split("[[")
-        ends: dict[int, tuple[int, int]] | None = None  # of links that hold links: piece and position of their end
+        ends = cache(partial(_ends_of_links, pieces))  # only a text with a file and links in its caption needs them
         parts = [pieces[0]]
         number = 1
         while number < len(pieces):
             piece = pieces[number]
-            number += 1
             found = _LINK.match(piece)
-            if found is None:
-                target = _TARGET.match(piece)
-                if target and self._resolve(target[1]).kind is Kind.FILE:
-                    ends = _ends_of_links(pieces) if ends is None else ends
-                    if number - 1 in ends:
-                        last, position = ends[number - 1]
-                        dropped[DropReason.FILE] += last - (number - 1) + 1
-                        parts.append(pieces[last][position:])
-                        number = last + 1
-                        continue
-                dropped[DropReason.NOT_A_LINK] += 1
-                parts.append(f"[[{piece}")
-                continue
-            written, label, after = found[1].strip(), found[2], piece[found.end() :]
-            if label and after.startswith("]") and "[" in label:
-                label, after = f"{label}]", after[1:]
-            target = Target(Kind.NO_TITLE) if _PROTOCOL.match(written) else self._resolve(written)
-            if TEMPLATE in written:
-                dropped[DropReason.TEMPLATE_TARGET] += 1
-                parts += (written if label is None else label, after)
-                continue
-            if target.kind is Kind.NO_TITLE:
-                dropped[DropReason.NOT_A_LINK] += 1
-                parts.append(f"[[{piece}")
-                continue
-            if target.kind in _HIDDEN:
-                dropped[_REASONS[target.kind]] += 1
-                parts.append(after)
-                continue
-            words = written.removeprefix(":").strip() if label is None else label
-            if "\n" in words:
-                words = _LINE_BREAK.sub(" ", words)
+            target = self._resolve(found[1]) if found else _NO_TITLE
             if target.kind is Kind.ARTICLE:
+                words, after = _words(found, piece)
                 if trail := self._trail.match(after):
                     words, after = words + trail[0], after[trail.end() :]
-                parts += (self._mark(target.title, words, titles), after)
-            else:
+                parts += (_mark(target.title, words, titles), after)
+            elif target.kind in _HIDDEN:
                 dropped[_REASONS[target.kind]] += 1
-                parts += (words, after)
+                parts.append(piece[found.end() :])
+            elif target.kind is not Kind.NO_TITLE:
+                dropped[_REASONS[target.kind]] += 1
+                parts += _words(found, piece)
+            elif found is None and self._is_file(piece) and number in ends():
+                last, position = ends()[number]
+                dropped[DropReason.FILE] += last - number + 1
+                parts.append(pieces[last][position:])
+                number = last
+            else:
+                dropped[DropReason.NOT_A_LINK] += 1
+                parts.append(f"[[{piece}")
+            number += 1
         return "".join(parts)
+
+    def _is_file(self, piece: str) -> bool:
+        target = _TARGET.match(piece)
+        return target is not None and self._resolve(target[1]).kind is Kind.FILE
 
     def read_external(self, line: str, titles: list[str], dropped: Counter[DropReason]) -> tuple[str, int]:
         """`line` with the words of its external links alone, and how many of them lead to pages of this wiki.
@@ -118,21 +105,41 @@ class LinkReader:
             own += 1
             target = self._resolve(f":{page[1]}")
             if target.kind is Kind.ARTICLE:
-                parts.append(self._mark(target.title, words, titles))
+                parts.append(_mark(target.title, words, titles))
             else:
                 dropped[_REASONS[target.kind]] += 1
                 parts.append(words)
         parts.append(line[position:])
         return "".join(parts), own
 
-    @staticmethod
-    def _mark(title: str, words: str, titles: list[str]) -> str:
-        """`words` between marks; spaces at their ends are shown, but they are not the link's."""
-        titles.append(title)
-        bare = words.strip(" ")
-        start = words.find(bare) if bare else 0
-        end = start + len(bare)
-        return f"{words[:start]}{LINK_START}{len(titles) - 1}{LINK_WORDS}{bare}{LINK_END}{words[end:]}"
+
+def _words(link: re.Match[str], piece: str) -> tuple[str, str]:
+    """The words that a link shows, and what follows it."""
+    target, label = link.groups()
+    after = piece[link.end() :]
+    if label is None:
+        return target.strip().removeprefix(":").strip(), after
+    if after[:1] == "]" and "[" in label:  # the first of ]]] belongs to the label
+        label, after = f"{label}]", after[1:]
+    return (_LINE_BREAK.sub(" ", label) if "\n" in label else label), after
+
+
+def _mark(title: str, words: str, titles: list[str]) -> str:
+    """`words` between marks; spaces at their ends are shown, but they are not the link's."""
+    titles.append(title)
+    number = len(titles) - 1
+    bare = words.strip(" ")
+    if len(bare) == len(words) or not bare:
+        return f"{LINK_START}{number}{LINK_WORDS}{bare}{LINK_END}"
+    start = words.find(bare)
+    return f"{words[:start]}{LINK_START}{number}{LINK_WORDS}{bare}{LINK_END}{words[start + len(bare) :]}"
+
+
+def _resolve(written: str, wiki: Wiki) -> Target:
+    if TEMPLATE in written:
+        return Target(Kind.TEMPLATE)
+    written = written.strip()
+    return _NO_TITLE if _PROTOCOL.match(written) else resolve_target(written, wiki)
 
 
 def _ends_of_links(pieces: list[str]) -> dict[int, tuple[int, int]]:
