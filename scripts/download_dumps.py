@@ -16,6 +16,7 @@ import click
 
 from leia.base.cli import OUTPUT_FOLDER, command, option, output_option
 from leia.corpus.downloads import Need, provide
+from leia.corpus.dump_parts import files_of
 from leia.corpus.dump_sites import Sites, check_date, pages_of, wikidata_as
 from leia.corpus.dumps import check_wikipedia_dump
 from leia.corpus.titles import site_of_language
@@ -68,8 +69,9 @@ def main(
     wikidata = Need(sitelinks, wikidata_date, Path(wikidata_data_dir), wikidata_dump_file, wikidata_used_by)
     for need in (wikipedia, wikidata):
         need.check_given()
-    if wikipedia_dump_file and wikipedia_dump_file.is_file():
-        check_wikipedia_dump(wikipedia_dump_file, language)
+    if wikipedia_dump_file and wikipedia_dump_file.exists():
+        for part in files_of([wikipedia_dump_file]):
+            check_wikipedia_dump(part, language)
     if wikidata_dump_file and wikidata_dump_file.is_file():
         check_wikidata_dump(wikidata_dump_file, wikidata_source)
     provide([wikipedia, wikidata], Sites(dump_site, archive_site), dry_run)

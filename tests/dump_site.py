@@ -66,6 +66,8 @@ class DumpSite:
 
     def contents(self, path: str) -> bytes | None:
         """A file, a page of links to what lies in a folder, or what the archive knows of an item."""
+        if path in self.files:
+            return self.files[path]
         if path.startswith(f"{ARCHIVE}/metadata/"):
             item = path.replace("/metadata/", "/download/") + "/"
             files = [
@@ -77,7 +79,7 @@ class DumpSite:
         names = {name.removeprefix(path).partition("/")[0] for name in self.files if name.startswith(path)}
         if path.endswith("/") and names:
             return "".join(f'<li><a href="{name}/">{name}/</a></li>\n' for name in sorted(names)).encode()
-        return self.files.get(path)
+        return None
 
 
 @contextmanager

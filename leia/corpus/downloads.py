@@ -25,7 +25,8 @@ from leia.base.cli import progress
 from leia.base.errors import InputError, UsageError
 from leia.base.outputs import errors_named, held, write_file
 from leia.base.step import was_made_from
-from leia.base.text import to_json
+from leia.base.text import read_json, to_json
+from leia.corpus.dump_parts import as_inputs
 from leia.corpus.dump_sites import Export, RemoteFile, Sites, Wanted, find_export, with_hyphens
 from leia.corpus.web import WAITS, NotThere, receive
 
@@ -54,7 +55,7 @@ class Need:
 
     def check_given(self) -> None:
         """Raise `UsageError` where a given file or folder is missing though it is still needed."""
-        if self.given and not self.given.exists() and not self.is_used_up():
+        if self.given and not self.given.exists() and not self._is_used_up():
             raise UsageError(f"{self.given}: there is no such file; name a dump on disk, or leave it to be downloaded")
 
     def done(self) -> str | None:
@@ -65,17 +66,25 @@ class Need:
         export = None if self.given else self._recorded()
         if self.given.exists() if self.given else export and not self.missing(export):
             return f"complete already: {self.path}"
-        if (self.given or export) and self.is_used_up():
+        if (self.given or export) and self._is_used_up(export):
             return f"complete already: all that is made from {self.path}"
         return None
 
-    def is_used_up(self) -> bool:
+    def _is_used_up(self, export: Export | None = None) -> bool:
         """Whether all outputs are there and made from this dump, by a manifest in the folder or beside the file."""
-        return bool(self.outputs) and all(map(self._has_made, self.outputs))
+        return bool(self.outputs) and all(self._has_made(output, export) for output in self.outputs)
 
-    def _has_made(self, output: Path) -> bool:
+    def _has_made(self, output: Path, export: Export | None) -> bool:
         manifests = (output if output.is_dir() else output.parent).glob("*manifest.json")
-        return output.exists() and any(was_made_from(manifest, [self.path]) for manifest in manifests)
+        return output.exists() and any(self._is_input_of(manifest, export) for manifest in manifests)
+
+    def _is_input_of(self, manifest: Path, export: Export | None) -> bool:
+        """Whether this dump was the input, of the size that `export` has: the name holds no date."""
+        if not was_made_from(manifest, as_inputs([self.path])):
+            return False
+        sizes = {file.size for file in export.files} if export else {None}
+        read = read_json(manifest, "remove it")["inputs"][0]["bytes"]
+        return None in sizes or read == sum(file.size for file in export.files)
 
     def find(self, sites: Sites) -> Export:
         """The export that was begun; where none was, that of the date or the newest, which the sites are asked for."""
