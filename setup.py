@@ -10,7 +10,10 @@ setup(
     python_requires=">=3.11,<3.15",
     packages=find_packages(include=["leia", "leia.*"]),
     package_data={
-        "leia": ["py.typed", "tasks/**/*.yaml", "tasks/**/*_yaml", "tasks/**/*.py", "tasks/**/*.md", "reports/*.html"]
+        "leia": [
+            *("py.typed", "corpus/*.json", "reports/*.html"),
+            *("tasks/**/*.yaml", "tasks/**/*_yaml", "tasks/**/*.py", "tasks/**/*.md"),
+        ]
     },
     install_requires=[
         "accelerate>=1.10",

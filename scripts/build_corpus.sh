@@ -9,7 +9,7 @@
 #   MODEL_NAME_OR_PATH     model whose tokenizer is used, on the hub or in a folder       (meta-llama/Llama-2-7b-hf)
 #   WIKIPEDIA_DUMP_DATE    date of the Wikipedia dump, 2026-01-01 or 20260101                (the newest complete one)
 #   WIKIDATA_DUMP_DATE     date of the Wikidata dump                                         (the newest complete one)
-#   WIKIPEDIA_DATA_DIR     folder for the dump, the text, the redirects and the articles              (work/wikipedia)
+#   WIKIPEDIA_DATA_DIR     folder for the dump, the redirects and the articles                        (work/wikipedia)
 #   WIKIDATA_DATA_DIR      folder for the Wikidata dump and the ids; languages can share it             (work/wikidata)
 #   WIKIPEDIA_DATASET_DIR  folder of the training dataset                          (work/datasets/<wiki>-<model's name>)
 #   WIKIDATA_SOURCE        sql: the table of the sitelinks, about 2 GB; json: the whole dump, over 100 GB         (sql)
@@ -45,7 +45,7 @@ done
 export LC_ALL=C.UTF-8 LANG=C.UTF-8 PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
 [[ ! -d $ROOT/.venv/bin || -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]] || PATH=$ROOT/.venv/bin:$PATH
 python=${PYTHON:-$(command -v python3)} work=$ROOT/work
-packages="'click', 'datasets', 'msgspec', 'rapidgzip', 'transformers', 'wikiextractor'"
+packages="'click', 'datasets', 'msgspec', 'rapidgzip', 'transformers'"
 "$python" -P -c "from importlib.util import find_spec; assert all(map(find_spec, ($packages)))" 2>/dev/null ||
     fail "$python lacks packages of the project; run: $python -m pip install -r $ROOT/requirements.txt" 1
 model=${MODEL_NAME_OR_PATH:-meta-llama/Llama-2-7b-hf} model=${model%/}
@@ -64,7 +64,7 @@ names=$("$python" "$ROOT/scripts/download_dumps.py" "${dumps[@]}" --print_names)
 read -r wiki wikipedia_dump wikidata_dump <<<"$names"
 wikipedia_dump=${WIKIPEDIA_DUMP_FILE:-$wikipedia_dir/$wikipedia_dump}
 wikidata_dump=${WIKIDATA_DUMP_FILE:-$wikidata_dir/$wikidata_dump}
-redirects=$wikipedia_dir/$wiki-redirects.tsv text=$wikipedia_dir/$wiki-text articles=$wikipedia_dir/$wiki-preprocessed
+redirects=$wikipedia_dir/$wiki-redirects.tsv articles=$wikipedia_dir/$wiki-preprocessed
 ids=$wikidata_dir/ids-$pivot-$language ids_here=$ids/$language-wikidata-ids.tsv ids_pivot=$ids/$pivot-wikidata-ids.tsv
 dataset=${WIKIPEDIA_DATASET_DIR:-$work/datasets/$wiki-${model##*/}} dataset=${dataset%/}
 
@@ -72,35 +72,31 @@ dataset=${WIKIPEDIA_DATASET_DIR:-$work/datasets/$wiki-${model##*/}} dataset=${da
 # A step is killed with this script, so that the next run does not meet it.
 if command -v setpriv >/dev/null; then started_by=(setpriv --pdeathsig KILL --); fi
 
-# Writes nothing. A tokenizer that does not load (a gated model, a wrong name) is told now, not hours later in step 6.
+# Writes nothing. A tokenizer that does not load (a gated model, a wrong name) is told now, not hours later in step 5.
 run "$python" "$ROOT/scripts/check_tokenizer.py" --model_name "$model"
 
 # 1. Writes the two dumps, checked. Japanese: 4.5 GB. Wikidata: 2 GB as the table of the sitelinks, over 100 GB as JSON,
 # which has no more of them. A used-up dump may be deleted, its NAME.export.json not: it is not downloaded again then.
 run "$python" "$ROOT/scripts/download_dumps.py" "${dumps[@]}" --wikipedia_used_by "$redirects" \
-    --wikipedia_used_by "$text" --wikidata_used_by "$ids_here" --wikidata_used_by "$ids_pivot"
+    --wikipedia_used_by "$articles" --wikidata_used_by "$ids_here" --wikidata_used_by "$ids_pivot"
 
-# 2. Writes one `title<TAB>target` a redirect. Takes minutes: a corrupt dump is found here, before step 3 takes hours.
+# 2. Writes one `title<TAB>target` a redirect. Takes minutes: a corrupt dump is found here, before step 4 takes hours.
 run "$python" "$ROOT/scripts/extract_wikipedia_redirects.py" --dump_file "$wikipedia_dump" --output_file "$redirects"
 
-# 3. Writes the articles' text with their links, in files of 1 MB (AA/wiki_00 ...), by WikiExtractor. The longest step:
-# Japanese (2.2 million pages) takes at most 7 hours on 2 cores, by extrapolation from 85 long articles a second.
-run "$python" "$ROOT/scripts/run_wikiextractor.py" --dump_file "$wikipedia_dump" --output_dir "$text" \
-    --processes "$workers"
-
-# 4. Writes one `title<TAB>QID` a page, for the language and for the pivot in one pass. English has 10 million rows.
+# 3. Writes one `title<TAB>QID` a page, for the language and for the pivot in one pass. English has 10 million rows.
 run "$python" "$ROOT/scripts/extract_wikidata_ids.py" --dump_file "$wikidata_dump" --output_dir "$ids" \
     --languages "$pivot,$language"
 
-# 5. Writes the articles as plain text with anchors that know their Wikidata ids.
-run "$python" "$ROOT/scripts/preprocess_wikipedia.py" --wikiextractor_output_dir "$text" --redirect_file "$redirects" \
+# 4. Writes the articles as plain text with anchors that know their Wikidata ids. The longest step: see
+# docs/benchmarks.md for the hours that it takes. The paper's own way there is in docs/corpus.md.
+run "$python" "$ROOT/scripts/extract_articles.py" --dump_file "$wikipedia_dump" --redirect_file "$redirects" \
     --wikidata_id_file "$ids_here" --output_dir "$articles" --num_workers "$workers"
 
-# 6. Writes the token ids, the positions of the entities and the tokens of their names: what training reads.
+# 5. Writes the token ids, the positions of the entities and the tokens of their names: what training reads.
 run "$python" "$ROOT/scripts/build_wikipedia_dataset.py" --model_name "$model" --preprocessed_dataset_dir "$articles" \
     --wikidata_id_file "$ids_pivot" --output_dir "$dataset" --pivot_language "$pivot" --num_workers "$workers"
 
-# 7. Prints what is in the dataset and which links became names, and writes both as JSON beside it. Counts every time.
+# 6. Prints what is in the dataset and which links became names, and writes both as JSON beside it. Counts every time.
 run "$python" "$ROOT/scripts/compute_dataset_stats.py" --wikipedia_dataset_dir "$dataset" \
     --json "$dataset.dataset-statistics.json"
 run "$python" "$ROOT/scripts/compute_link_stats.py" --preprocessed_dataset_dir "$articles" \

@@ -1,6 +1,6 @@
 r"""Tokenise preprocessed articles and add the tokens of each linked entity's name: the dataset that training reads.
 
-Reads a folder of preprocess_wikipedia.py and the id file of the pivot language (English), and writes a dataset folder
+Reads a folder of extract_articles.py and the id file of the pivot language (English), and writes a dataset folder
 (columns title, input_ids, entity_start_positions, entity_end_positions, alternative_entity_input_ids; positions in
 tokens, end exclusive) with manifest.json in it.
 

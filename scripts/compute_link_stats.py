@@ -1,6 +1,6 @@
 r"""Count how many links of the articles give a name to insert, and why the others do not: the build's own rule.
 
-Reads a dataset folder of preprocess_wikipedia.py (its manifest.json knows the links dropped before) and the id file of
+Reads a dataset folder of extract_articles.py (its manifest.json knows the links dropped before) and the id file of
 the pivot language, prints the funnel and with --json writes it to a file, which make_corpus_report.py reads.
 
     python scripts/compute_link_stats.py --preprocessed_dataset_dir jawiki-preprocessed \

@@ -15,10 +15,10 @@ import click
 from leia.base.cli import (
     OUTPUT_FOLDER,
     allow_truncated_option,
-    dump_option,
     output_option,
     overwrite_option,
     step_command,
+    wikidata_dump_option,
 )
 from leia.base.errors import InputError
 from leia.base.outputs import NewFiles
@@ -27,7 +27,7 @@ from leia.corpus.titles import parse_languages, site_of_language
 
 
 @step_command
-@dump_option("Wikidata JSON dump, or wb_items_per_site.sql.gz.")
+@wikidata_dump_option("Wikidata JSON dump, or wb_items_per_site.sql.gz.")
 @output_option("--output_dir", OUTPUT_FOLDER, "Folder for <language>-wikidata-ids.tsv.")
 @click.option("--languages", required=True, help='Language codes with commas between, say "en,ja".')
 @click.option(

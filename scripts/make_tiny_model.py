@@ -1,6 +1,6 @@
 """Make a small Llama from scratch with a tokenizer of its own, to try the pipeline without a download.
 
-Reads the texts of one or more folders of preprocess_wikipedia.py; writes a folder that AutoTokenizer and
+Reads the texts of one or more folders of extract_articles.py; writes a folder that AutoTokenizer and
 AutoModelForCausalLM load.
 
     python scripts/make_tiny_model.py --preprocessed_dataset_dir work/ja/preprocessed --output_dir work/tiny-model
@@ -14,8 +14,8 @@ from leia.base.cli import OUTPUT_FOLDER, command, input_folder
 @command
 @input_folder(
     "--preprocessed_dataset_dir",
-    "preprocess_wikipedia.py",
-    "A folder of preprocess_wikipedia.py; may be given more than once.",
+    "extract_articles.py",
+    "A folder of extract_articles.py; may be given more than once.",
     multiple=True,
 )
 @click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="The folder for the model and its tokenizer.")

@@ -49,7 +49,7 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
         show_default=f"{SAMPLES}; in a terminal, until q", help="Blocks to show.")  # fmt: skip
 @file_to_write("text", "Write plain text to this file.")
 @file_to_write("html", "Write a page for the browser to this file.")
-@source("--preprocessed_dataset_dir", "preprocess_wikipedia.py", "explain the links of the text.", file_okay=False)
+@source("--preprocessed_dataset_dir", "extract_articles.py", "explain the links of the text.", file_okay=False)
 @source("--wikidata_id_file", "extract_wikidata_ids.py", "the one that the build read.", dir_okay=False)
 @trust_remote_code_option
 def main(

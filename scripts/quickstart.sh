@@ -44,31 +44,25 @@ step "2. Wikidata ids: which page is which entity, in each Wikipedia and in the 
 run python scripts/extract_wikidata_ids.py --dump_file "$work/dumps/wikidata-all.json.bz2" \
     --output_dir "$work/wikidata" --languages "en,es,ja"
 
-step "3. Plain text with links, by WikiExtractor"
-for language in "${languages[@]}"; do
-    run python scripts/run_wikiextractor.py --dump_file "$work/dumps/${language}wiki-pages-articles.xml.bz2" \
-        --output_dir "$work/$language/text"
-done
-
-step "4. Redirects: other names of a page that links may use"
+step "3. Redirects: other names of a page that links may use"
 for language in "${languages[@]}"; do
     run python scripts/extract_wikipedia_redirects.py --output_file "$work/$language/redirects.tsv" \
         --dump_file "$work/dumps/${language}wiki-pages-articles.xml.bz2"
 done
 
-step "5. Articles whose links know their Wikidata ids"
+step "4. Articles: plain text, and links that know their Wikidata ids"
 for language in "${languages[@]}"; do
     folder="$work/$language"
-    run python scripts/preprocess_wikipedia.py --wikiextractor_output_dir "$folder/text" \
+    run python scripts/extract_articles.py --dump_file "$work/dumps/${language}wiki-pages-articles.xml.bz2" \
         --redirect_file "$folder/redirects.tsv" --wikidata_id_file "$work/wikidata/$language-wikidata-ids.tsv" \
         --output_dir "$folder/preprocessed"
 done
 
-step "6. A small Llama and its tokenizer, made from the sample (a real run takes a model of the hub here)"
+step "5. A small Llama and its tokenizer, made from the sample (a real run takes a model of the hub here)"
 run python scripts/make_tiny_model.py --preprocessed_dataset_dir "$work/es/preprocessed" \
     --preprocessed_dataset_dir "$work/ja/preprocessed" --output_dir "$work/tiny-model"
 
-step "7. The training datasets: tokens, and which of them a name can be put beside"
+step "6. The training datasets: tokens, and which of them a name can be put beside"
 for language in "${languages[@]}"; do
     folder="$work/$language"
     run python scripts/build_wikipedia_dataset.py --model_name "$work/tiny-model" \
@@ -76,14 +70,14 @@ for language in "${languages[@]}"; do
         --output_dir "$folder/dataset"
 done
 
-step "8. What training will read: names between tags, beside the links (the page is for a browser)"
+step "7. What training will read: names between tags, beside the links (the page is for a browser)"
 run python scripts/preview_dataset.py --model_name "$work/tiny-model" --dataset_dir "$work/es/dataset" \
     --max_length 128 --num_samples 2 | cat # in a terminal it would wait for a key after each block
 run python scripts/preview_dataset.py --model_name "$work/tiny-model" --dataset_dir "$work/ja/dataset" \
     --max_length 512 --num_samples 8 --preprocessed_dataset_dir "$work/ja/preprocessed" \
     --wikidata_id_file "$work/wikidata/en-wikidata-ids.tsv" --html "$work/preview.html"
 
-step "9. Statistics: what is in the datasets, and which links became names"
+step "8. Statistics: what is in the datasets, and which links became names"
 for language in "${languages[@]}"; do
     run python scripts/compute_dataset_stats.py --wikipedia_dataset_dir "$work/$language/dataset" \
         --json "$work/$language/dataset-statistics.json"
@@ -94,7 +88,7 @@ run python scripts/make_corpus_report.py --output_dir "$work/corpus" \
     --corpus "$work/es/dataset-statistics.json" "$work/es/link-statistics.json" \
     --corpus "$work/ja/dataset-statistics.json" "$work/ja/link-statistics.json"
 
-step "10. Fine-tuning: without names (none: the plain-Wikipedia baseline), and with names to the right of the links"
+step "9. Fine-tuning: without names (none: the plain-Wikipedia baseline), and with names to the right of the links"
 for language in "${languages[@]}"; do
     for strategy in none right; do
         run env RUN_NAME="${language}_$strategy" OUTPUT_DIR="$work/models/${language}_$strategy" \
@@ -104,11 +98,11 @@ for language in "${languages[@]}"; do
     done
 done
 
-step "11. How the trainings went: losses, learning rate and speed as one figure"
+step "10. How the trainings went: losses, learning rate and speed as one figure"
 run python scripts/make_training_report.py --run_dir "$work/models/es_none" --run_dir "$work/models/es_right" \
     --run_dir "$work/models/ja_none" --run_dir "$work/models/ja_right" --output_file "$work/training.svg"
 
-step "12. Evaluation: the base model, and each fine-tuned model in its language"
+step "11. Evaluation: the base model, and each fine-tuned model in its language"
 run env MODEL_NAME_OR_PATH="$work/tiny-model" TASKS=xcodah_es,xcsqa_es,xcodah_ja,xcsqa_ja NUM_FEWSHOT_SAMPLES=0,4,0,4 \
     RESULTS_DIR="$work/results/base" XCSR_DIR=tests/sample/xcsr NUM_PROCESSES=1 ./evaluate.sh
 for language in "${languages[@]}"; do
@@ -119,7 +113,7 @@ for language in "${languages[@]}"; do
     done
 done
 
-step "13. The table"
+step "12. The table"
 run python scripts/make_results_table.py --table configs/tables/quickstart.yaml --results_dir "$work/results" \
     --output_dir "$work/tables" --note "Tiny models from scratch: this shows that the pipeline works, and nothing else."
 
@@ -133,8 +127,7 @@ Done. Look at:
   $work/training.svg              their losses, learning rate and speed
   $work/tables/                   the table as Markdown, LaTeX, CSV and figures
 
-Next, a real language (README, "A real language"), with the newest date that the dump site calls complete:
-  LANG=ja MODEL_NAME_OR_PATH=meta-llama/Llama-2-7b-hf WIKIPEDIA_DUMP_DATE=YYYYMMDD WIKIDATA_DUMP_DATE=YYYYMMDD \\
-      bash scripts/build_corpus.sh
+Next, a real language (README, "A real language"):
+  LANG=ja MODEL_NAME_OR_PATH=meta-llama/Llama-2-7b-hf bash scripts/build_corpus.sh
 The scripts by hand: source .venv/bin/activate
 EOF

@@ -185,9 +185,8 @@ def _build(corpus: SampleCorpus) -> None:
         wikiextractor = [Path(sys.executable).with_name("wikiextractor"), wiki.dump, "-o", wiki.text, "--processes", 1]
         _run([*wikiextractor, "--html-safe", "", "--links", "--no-templates"])
         _run_script("extract_wikipedia_redirects.py", "--dump_file", wiki.dump, "--output_file", wiki.redirects)
-        inputs = ["--wikiextractor_output_dir", wiki.text, "--redirect_file", wiki.redirects]
-        inputs += ["--wikidata_id_file", wiki.ids]
-        _run_script("preprocess_wikipedia.py", *inputs, "--output_dir", wiki.preprocessed)
+        inputs = ["--dump_file", wiki.dump, "--redirect_file", wiki.redirects, "--wikidata_id_file", wiki.ids]
+        _run_script("extract_articles.py", *inputs, "--output_dir", wiki.preprocessed, "--num_workers", 1)
     folders = [option for wiki in corpus.wikis.values() for option in ("--preprocessed_dataset_dir", wiki.preprocessed)]
     _run_script("make_tiny_model.py", *folders, "--output_dir", corpus.tiny_model)
     for wiki in corpus.wikis.values():

@@ -18,11 +18,11 @@ from evaluation_sample import ROOT, XCSR, write_result
 Contents = dict[str, bytes]
 
 STEPS = (
-    *("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "build"),
+    *("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction", "build"),
     *("statistics and report", "preview page"),
     *("train", "evaluate", "results table", "run_table", "build_corpus"),
 )
-QUICK = ("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess")
+QUICK = ("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction")
 """Steps of less than a second: the normal mode of the tests has these only."""
 
 TRAINING = ("--max_steps", "4", "--save_steps", "1", "--max_length", "64", "--global_batch_size", "4")
@@ -97,6 +97,8 @@ def commands(material: Material, out: Path) -> dict[str, list[str]]:
         "preprocess": script("preprocess_wikipedia", wikiextractor_output_dir=ja("text"),
             redirect_file=ja("redirects.tsv"), wikidata_id_file=material.ids("ja"), output_dir=out / "articles",
             num_workers=2),
+        "extraction": script("extract_articles", dump_file=dump, redirect_file=ja("redirects.tsv"),
+            wikidata_id_file=material.ids("ja"), output_dir=out / "articles", num_workers=2),
         "build": script("build_wikipedia_dataset", model_name=model, **articles, output_dir=out / "dataset",
             num_workers=2),
         "statistics and report": chain(

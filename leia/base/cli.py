@@ -151,11 +151,14 @@ def workers_option(name: str, help: str) -> Decorator:
     return click.option(name, type=click.IntRange(1), default=available_cores, show_default="all cores", help=help)
 
 
-articles_option = input_folder("--preprocessed_dataset_dir", "preprocess_wikipedia.py")
+articles_option = input_folder("--preprocessed_dataset_dir", "extract_articles.py")
 pivot_ids_option = input_file("--wikidata_id_file", "extract_wikidata_ids.py", "Id file of the pivot language.")
 num_workers_option = workers_option("--num_workers", "Processes to work in; the output does not depend on it.")
 statistics_file_option = click.option(
     "--json", "json_file", type=OUTPUT_FILE, help="Write the counts to this file too."
+)
+allow_missing_parts_option = click.option(
+    "--allow_missing_parts", is_flag=True, help="Use the parts that are there of a dump in parts, with a warning."
 )
 allow_truncated_option = click.option(
     "--allow_truncated", is_flag=True, help="Use what stands before the break of a dump that broke off."
@@ -164,7 +167,16 @@ trust_remote_code_option = click.option("--trust_remote_code", is_flag=True, hel
 overwrite_option = click.option("--overwrite", is_flag=True, help="Make the output again though it is complete.")
 
 
-def dump_option(help: str) -> Decorator:
+dump_option = click.option(
+    "--dump_file",
+    type=InputPath(),
+    multiple=True,
+    required=True,
+    help="Dump <lang>wiki-<date>-*.xml.bz2; of a dump in parts each (repeatable), or the folder that holds them.",
+)
+
+
+def wikidata_dump_option(help: str) -> Decorator:
     return click.option("--dump_file", type=InputPath(dir_okay=False), required=True, help=help)
 
 

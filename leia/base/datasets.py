@@ -127,7 +127,7 @@ def _feature(kind: pa.DataType) -> Any:
 def open_articles(path: str | Path) -> "Dataset":
     """The preprocessed articles in a dataset folder, with the columns of `PREPROCESSED_SCHEMA`; `InputError` when there
     is no dataset, an empty one or another step's."""
-    return _open_dataset(Path(path), PREPROCESSED_SCHEMA.names, "scripts/preprocess_wikipedia.py")
+    return _open_dataset(Path(path), PREPROCESSED_SCHEMA.names, "scripts/extract_articles.py")
 
 
 def open_training_dataset(path: str | Path) -> "Dataset":

@@ -30,8 +30,13 @@ class AlreadyComplete(Exception):
 class DropReason(StrEnum):
     """Why a page, row, article or link is not in the output: the keys of every tally, figure and report."""
 
+    # pages of a dump
+    NOT_AN_ARTICLE = "in another namespace than that of articles"
+    REDIRECT = "a redirect"
+
     # redirects: pages
     NOT_A_REDIRECT = "not a redirect"
+    OWN_PAGE = "the title has a page of its own"
     REDIRECT_CYCLE = "redirect into a cycle"
 
     # Wikidata ids: entities, then titles
@@ -46,17 +51,36 @@ class DropReason(StrEnum):
     SAME_QID_LATER = "a later row has the same Wikidata id"
 
     # articles, then their links, on the way to anchors
+    NOT_WIKITEXT = "not wikitext"
     NO_TEXT = "no text"
     NO_LINK = "no link to an article"
     SECTION_LINK = "section link (#)"
     EXTERNAL_LINK = "external link"
     EMPTY_LINK = "empty link"
 
+    # links of wikitext on the way to anchors
+    IN_TEMPLATE = "in a template"
+    IN_NOTE = "in a note (ref)"
+    IN_EXTENSION = "in a gallery, formula or code"
+    IN_TABLE = "in a table"
+    IN_LIST = "in a list"
+    IN_EMPTY_SECTION = "in the heading of an empty section"
+    FILE = "of a file, or in its caption"
+    CATEGORY = "of a category"
+    INTERLANGUAGE = "to the page in another language"
+    OTHER_NAMESPACE = "to a page of another namespace"
+    OTHER_WIKI = "to another wiki"
+    NOT_A_LINK = "not a link, shown as it is"
+    TEMPLATE_TARGET = "its target comes from a template"
+    NO_WORDS = "link without words"
+    UNACCOUNTED = "not accounted for (a bug)"
+
     # anchors on the way to names
     NO_QID = "no Wikidata id"
     NO_PIVOT_TITLE = "no title in the pivot language"
     EXCLUDED_NAMESPACE = "title in an excluded namespace"
     LIST_TITLE = "title of a list"
+    EMPTY_NAME = "title of nothing but what stands in brackets"
     START_NOT_ON_BOUNDARY = "start not on a token boundary"
     END_NOT_ON_BOUNDARY = "end not on a token boundary"
     NOT_ON_BOUNDARIES = "not on token boundaries"  # of a dataset without a manifest: one end or both

@@ -1,8 +1,8 @@
-"""Work on a list of items in several processes, results in the order of the items.
+"""Work on a stream of items in several processes, results in the order of the items.
 
 Processes are forked, so that what `function` holds (a table of a million titles, a tokenizer) is shared and not copied.
-Worker w takes the items w, w + workers, w + 2 * workers ...; its pipe holds it back until its result is asked for, so
-that memory stays bounded and nothing depends on the number of workers.
+No more than two items for each process are read ahead, so that memory stays bounded; nothing depends on the number of
+processes.
 """
 
 import ctypes
@@ -10,9 +10,12 @@ import gc
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from leia.base.errors import InputError
@@ -29,65 +32,101 @@ def available_cores() -> int:
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result]]:
     """Yield `(item, function(item))` for each item, in order, worked on by `workers` forked processes.
 
-    An `InputError` or `OSError` of a worker is raised here.
+    The processes are there before the first item is taken. An `InputError` or `OSError` of a worker is raised here.
     """
-    workers = min(workers, len(items))
+    if hasattr(items, "__len__"):
+        workers = min(workers, len(items))
     if workers <= 1:
         yield from ((item, function(item)) for item in items)
         return
-    context = multiprocessing.get_context("fork")
-    gc.freeze()  # the collector of a worker would go through all that is shared, and so copy it
-    processes, connections = [], []
+    started: list[_Worker] = []
+    threads = ThreadPoolExecutor(workers)  # each waits for what one of the processes makes
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+
+    def work(item: Item) -> Result:
+        worker = idle.get()
+        try:
+            return worker.do(item)
+        finally:
+            idle.put(worker)
+
+    pending: deque[tuple[Item, Future[Result]]] = deque()
     try:
-        for worker in range(workers):
-            receiving, sending = context.Pipe(duplex=False)
-            arguments = function, items[worker::workers], sending, os.getpid()
-            process = context.Process(target=_work, args=arguments, daemon=True)
-            process.start()
-            sending.close()
-            processes.append(process)
-            connections.append(receiving)
-        for number, item in enumerate(items):
-            worker = number % workers
-            yield item, _receive(connections[worker], processes[worker], item)
+        gc.freeze()  # the collector of a worker would go through all that is shared, and so copy it
+        for _ in range(workers):
+            started.append(_Worker(function))
+            idle.put(started[-1])
+        for item in items:
+            pending.append((item, threads.submit(work, item)))
+            if len(pending) == 2 * workers:
+                done, future = pending.popleft()
+                yield done, future.result()
+        while pending:
+            done, future = pending.popleft()
+            yield done, future.result()
     finally:
+        for worker in started:  # before the threads, which wait for them
+            worker.process.kill()
+            worker.process.join()
+        threads.shutdown(cancel_futures=True)
+        for worker in started:
+            worker.close()
         gc.unfreeze()
-        for process in processes:
-            process.kill()
-            process.join()
 
 
-def _receive(connection: Connection, process: BaseProcess, item: Any) -> Any:
-    """What a worker made of `item`; its error is raised here."""
-    try:
-        error, result = connection.recv()
-    except EOFError:
-        process.join()
-        if process.exitcode > 0:  # an error of ours: the worker has printed its traceback
-            raise RuntimeError(f"a worker process failed while it worked on {item}") from None
-        raise InputError(
-            f"a worker process was killed while it worked on {item}; "
-            "if that was for lack of memory, take a smaller --num_workers"
-        ) from None
-    if error is not None:
-        raise error
-    return result
+class _Worker:
+    """A forked process and a pipe to it."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, other_end = context.Pipe()
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(function, other_end, self._pipe, os.getpid()), daemon=True
+        )
+        self.process.start()
+        other_end.close()
+
+    def do(self, item: Any) -> Any:
+        """What the process makes of `item`; its error is raised here."""
+        try:
+            self._pipe.send(item)
+            error, result = self._pipe.recv()
+        except (EOFError, OSError):  # an OSError of `function` comes as `error`
+            self.process.join()
+            place = f" while it worked on {item}" if isinstance(item, str | os.PathLike | range) else ""
+            if (self.process.exitcode or 0) > 0:  # an error of ours: the worker has printed its traceback
+                raise RuntimeError(f"a worker process failed{place}") from None
+            advice = "if that was for lack of memory, take a smaller --num_workers"
+            raise InputError(f"a worker process was killed{place}; {advice}") from None
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """Give back its file descriptors, which an error's traceback would hold; the process has ended."""
+        self._pipe.close()
+        self.process.close()
 
 
-def _work(function: Callable[[Item], Result], items: Sequence[Item], connection: Connection, parent: int) -> None:
+def _work(function: Callable[[Any], Any], pipe: Connection, others_end: Connection, parent: int) -> None:
+    others_end.close()  # so that this process ends when its parent's end is closed
     # The system kills it when `parent` ends in whatever way: it would wait forever, and hold the parent's locks.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the call
         os.kill(os.getpid(), signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for item in items:
+    while True:
         try:
-            connection.send((None, function(item)))
-        except (InputError, OSError) as error:
-            connection.send((error, None))
+            item = pipe.recv()
+        except EOFError:
             return
+        try:
+            answer = None, function(item)
+        except (InputError, OSError) as error:
+            answer = error, None
+        pipe.send(answer)

@@ -46,6 +46,8 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     note: str = ""
     """What else is to be said of those kept; printed, not written."""
+    alarm: float | None = None
+    """A share of those read: the last lines of the step name each reason that more than this share was dropped for."""
 
     @property
     def read(self) -> int:
@@ -62,6 +64,14 @@ class Tally:
     def as_dict(self) -> dict[str, Any]:
         reasons = dict(sorted(self.dropped.items(), key=lambda item: (-item[1], item[0])))
         return {"read": self.read, "kept": self.kept, "dropped": reasons}
+
+    def large_losses(self) -> list[str]:
+        """A line for each reason that more than the share `alarm` was dropped for."""
+        return [
+            f"note: {count:,} of {self.read:,} {self.unit} ({count / self.read:.1%}) were dropped: {reason}"
+            for reason, count in self.as_dict()["dropped"].items()
+            if self.alarm is not None and count > self.alarm * self.read
+        ]
 
     def __str__(self) -> str:
         note = f", {self.note}" if self.note else ""
@@ -90,6 +100,26 @@ class Counts:
         return "\n".join(map(str, self.tallies.values()))
 
 
+@dataclass(frozen=True)
+class FilesIn:
+    """An input that is those files of a `folder` whose names match one of `patterns`; what else lies there may change.
+
+    `open_step` takes it where it takes a path. Without such files it counts as an input that is gone.
+    """
+
+    folder: Path
+    patterns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    def files(self) -> list[Path]:
+        """In the order of their names; hidden ones are left out, they are not complete."""
+        names = sorted(path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        return [self.folder / name for name in names if any(fnmatch(name, pattern) for pattern in self.patterns)]
+
+
 @dataclass
 class Step(Counts):
     """A step at work. `target` is what `Output.open` yields: where to write. `facts` are added to the manifest."""
@@ -101,7 +131,7 @@ class Step(Counts):
 @contextmanager
 def open_step(
     name: str,
-    reads: Sequence[str | Path],
+    reads: Sequence[str | Path | FilesIn],
     writes: Output,
     options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -111,12 +141,12 @@ def open_step(
     Raises `AlreadyComplete` where the output is there and was made from these inputs and options (unless `overwrite`),
     and `MissingInput` where it is not and an input is missing.
     """
-    inputs = [Path(path) for path in reads]
+    inputs = [path if isinstance(path, FilesIn) else Path(path) for path in reads]
     options = json.loads(json.dumps(dict(options or {})))
     if not overwrite and writes.exists() and was_made_from(writes.manifest, inputs, name, options):
         raise AlreadyComplete(f"complete already: {writes}")
     for path in inputs:
-        if not path.exists():
+        if isinstance(path, Path) and not path.exists():
             raise MissingInput(path)
     identities = _identify_meanwhile(inputs)
     with writes.open() as (target, manifest_file):
@@ -131,10 +161,11 @@ def open_step(
             **step.facts,
         }
         manifest_file.write_text(to_json(manifest), encoding="utf-8")
-    click.echo(f"{step}\nwritten: {writes}".lstrip("\n"))
+    losses = [line for tally in step.tallies.values() for line in tally.large_losses()]
+    click.echo("\n".join([f"{step}\nwritten: {writes}".lstrip("\n"), *losses]))
 
 
-def _identify_meanwhile(paths: Sequence[Path]) -> Future[list[dict[str, Any]]]:
+def _identify_meanwhile(paths: Sequence[Path | FilesIn]) -> Future[list[dict[str, Any]]]:
     """`identify` in a thread that, unlike an executor's, dies with the process when the step fails."""
     future: Future[list[dict[str, Any]]] = Future()
 
@@ -148,9 +179,9 @@ def _identify_meanwhile(paths: Sequence[Path]) -> Future[list[dict[str, Any]]]:
     return future
 
 
-def identify(path: Path) -> dict[str, Any]:
+def identify(path: Path | FilesIn) -> dict[str, Any]:
     """Name, size in bytes and SHA-256 of a file, or of a folder by its files in the order of their names."""
-    if path.is_dir():
+    if isinstance(path, FilesIn) or path.is_dir():
         parts = [identify(file) for file in _files_of(path)]
         digest = hashlib.sha256("\n".join(part["sha256"] for part in parts).encode()).hexdigest()
         return {"name": path.name, "bytes": sum(part["bytes"] for part in parts), "sha256": digest}
@@ -160,7 +191,10 @@ def identify(path: Path) -> dict[str, Any]:
 
 
 def was_made_from(
-    manifest_file: Path, inputs: Sequence[Path], step: str | None = None, options: Mapping[str, Any] | None = None
+    manifest_file: Path,
+    inputs: Sequence[Path | FilesIn],
+    step: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> bool:
     """Whether this manifest is there and says: made from `inputs` (by the `step`, with these `options`, where given).
 
@@ -168,16 +202,27 @@ def was_made_from(
     """
     try:
         manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-        recorded = {identity["name"]: identity["bytes"] for identity in manifest["inputs"]}
+        recorded = sizes_read(manifest)
         same_step = step in (None, manifest["step"]) and options in (None, manifest["options"])
     except (OSError, ValueError, KeyError, TypeError):  # no manifest, or a damaged one
         return False
-    sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if path.exists()}
+    sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if _is_there(path)}
     return same_step and recorded == {path.name: sizes.get(path.name, recorded.get(path.name)) for path in inputs}
 
 
-def _files_of(path: Path) -> list[Path]:
+def sizes_read(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """The names and the sizes in bytes of the inputs that a manifest lists."""
+    return {identity["name"]: identity["bytes"] for identity in manifest["inputs"]}
+
+
+def _is_there(path: Path | FilesIn) -> bool:
+    return bool(path.files()) if isinstance(path, FilesIn) else path.exists()
+
+
+def _files_of(path: Path | FilesIn) -> list[Path]:
     """The files that make an input what it is, in the order of their names."""
+    if isinstance(path, FilesIn):
+        return path.files()
     if path.is_file():
         return [path]
     files = (file for file in sorted(path.rglob("*")) if file.is_file())

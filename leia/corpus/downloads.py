@@ -24,9 +24,8 @@ import msgspec
 from leia.base.cli import progress
 from leia.base.errors import InputError, UsageError
 from leia.base.outputs import errors_named, held, write_file
-from leia.base.step import was_made_from
+from leia.base.step import sizes_read
 from leia.base.text import read_json, to_json
-from leia.corpus.dump_parts import as_inputs
 from leia.corpus.dump_sites import Export, RemoteFile, Sites, Wanted, find_export, with_hyphens
 from leia.corpus.web import WAITS, NotThere, receive
 
@@ -79,12 +78,13 @@ class Need:
         return output.exists() and any(self._is_input_of(manifest, export) for manifest in manifests)
 
     def _is_input_of(self, manifest: Path, export: Export | None) -> bool:
-        """Whether this dump was the input, of the size that `export` has: the name holds no date."""
-        if not was_made_from(manifest, as_inputs([self.path])):
+        """Whether this dump was an input, of the size that `export` has: the name holds no date."""
+        try:
+            size = sizes_read(read_json(manifest, "remove it")).get(self.path.name)
+        except (InputError, KeyError, TypeError, AttributeError):  # damaged, or of another program
             return False
-        sizes = {file.size for file in export.files} if export else {None}
-        read = read_json(manifest, "remove it")["inputs"][0]["bytes"]
-        return None in sizes or read == sum(file.size for file in export.files)
+        known = [file.size for file in export.files] if export else [None]
+        return size is not None and (None in known or size == sum(known))
 
     def find(self, sites: Sites) -> Export:
         """The export that was begun; where none was, that of the date or the newest, which the sites are asked for."""

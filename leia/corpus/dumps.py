@@ -4,13 +4,14 @@ bzip2 is decompressed on all cores by rapidgzip, which checks each block's check
 file that breaks off or is corrupt gives every byte before the break, then `BrokenDump` says where that was. A file of
 another kind is refused, and the error says what it is.
 
-The pages of a Wikipedia dump (https://www.mediawiki.org/wiki/Help:Export) come as text of whole `<page>` elements.
+The pages of a Wikipedia dump (https://www.mediawiki.org/wiki/Help:Export) come as text of whole `<page>` elements, from
+one file or from the parts of a dump one after the other.
 """
 
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,8 @@ from leia.base.cli import progress
 from leia.base.errors import InputError, UsageError
 from leia.base.pool import available_cores
 from leia.base.step import Tally
+from leia.corpus.dump_parts import files_of
+from leia.corpus.file_kinds import refusal
 from leia.corpus.titles import site_of_language
 
 _CHUNK_BYTES = 1 << 22
@@ -27,15 +30,18 @@ class BrokenDump(InputError):
     """The dump breaks off or is corrupt; everything before the break has been given out."""
 
 
-def accept_break(error: BrokenDump, path: Path, allow_truncated: bool, tally: Tally, last_used: str = "") -> None:
+def accept_break(
+    error: BrokenDump, path: Path, allow_truncated: bool, tally: Tally, last_used: str = "", part: str = ""
+) -> None:
     """What a reader does at a break: count it where `allow_truncated`, else raise `InputError`.
 
-    `last_used` says what stands last before the break.
+    `last_used` says what stands last before the break, `part` which part of a dump broke off.
     """
     if not allow_truncated:
         where = f"{error}; {last_used}" if last_used else str(error)
         raise InputError(f"{where}; download it again, or use what is there with --allow_truncated") from error
-    tally.drop(f"all after the break: {str(error).removeprefix(f'{path}: ')}")
+    where = f" of {part}" if part else ""
+    tally.drop(f"all after the break{where}: {str(error).removeprefix(f'{path}: ')}")
 
 
 def start_of_dump(path: str | Path) -> bytes:
@@ -150,46 +156,37 @@ def _position(stream: IO[bytes]) -> int:
         return 0
 
 
-_KINDS = (
-    (rb"(?i)\s*<(?:!doctype )?html", "a web page, as a download that failed leaves"),
-    (rb"7z\xbc\xaf|\xfd7zXZ|PK\x03\x04|\x28\xb5\x2f\xfd", "a file compressed by 7z, xz, zip or zstd"),
-    (rb"<doc id=", "text that run_wikiextractor.py makes"),
-    (rb"(?s)\s*(?:<\?xml.{,100}?\?>\s*)?<mediawiki", "a Wikipedia's dump of pages"),
-    (rb"(?s).{,10000}CREATE TABLE `wb_items_per_site`", "the table wb_items_per_site of Wikidata"),
-    (rb"(?s).{,10000}CREATE TABLE `", "another SQL table"),
-    (rb"\s*\[", "JSON, as Wikidata's dump is"),
-    (rb"\s*\{", "JSON of another kind"),
-    (rb"[^\0-\x1f]+\tQ[1-9][0-9]*\n", "an id file that extract_wikidata_ids.py makes"),
-    (rb"[^\0-\x1f]+\t[^\0-\x1f]+\n", "a redirect file that extract_wikipedia_redirects.py makes"),
-)
-
-
-def refusal(path: Path | str, start: bytes, expected: str) -> InputError:
-    """The error for a file that begins with `start` and is not the `expected`."""
-    kind = next((kind for pattern, kind in _KINDS if re.match(pattern, start)), "something else")
-    return InputError(f"{path}: expected {expected}, found {kind}")
-
-
 EXPECTED_PAGES_DUMP = "a Wikipedia dump like jawiki-20230701-pages-articles-multistream.xml.bz2"
 
 PAGE_END = b"</page>"
 DUMP_END = b"</mediawiki>"
 
 _TITLE = re.compile(rb"<title>([^<]*)</title>")
+_REVISION = b"<revision>"
 
 
-def read_pages(path: Path, allow_truncated: bool, tally: Tally) -> Iterator[bytes]:
-    """Yield blocks that end with `PAGE_END`, the first of which begins with the head of the dump.
+def read_pages(parts: Sequence[Path], allow_truncated: bool, tally: Tally) -> Iterator[bytes]:
+    """Yield the pages of a dump, given as its `parts`, as of one file: blocks that end with `PAGE_END`, the first of
+    which begins with the head of the dump. The heads of the further parts are left out.
 
-    Raises `InputError` for a file that is not a dump or breaks off; with `allow_truncated` the pages before the break
-    are yielded, and `tally` says that there was one.
+    Raises `InputError` for a file that is not a dump, is one of another wiki or of all revisions, or breaks off; with
+    `allow_truncated` the pages before the break are yielded, and `tally` says that there was one.
     """
+    _refuse_another_wiki(parts)
+    begun = False
+    for path in parts:
+        for number, block in enumerate(_read_part(path, allow_truncated, tally, len(parts) > 1)):
+            yield block[block.find(b"<page>") :] if begun and not number else block
+            begun = True
+
+
+def _read_part(path: Path, allow_truncated: bool, tally: Tally, one_of_several: bool) -> Iterator[bytes]:
     pages, last_title, block = 0, "", b""
     try:
-        for block in read_blocks(path, PAGE_END, is_wikipedia_dump, EXPECTED_PAGES_DUMP):
+        for block in read_blocks(path, PAGE_END, lambda start: _begins_a_dump(start, path), EXPECTED_PAGES_DUMP):
             if not block.endswith(PAGE_END):  # what follows the last page, or a page that broke off
                 continue
-            pages += block.count(PAGE_END)
+            pages += _count_pages(block, path)
             if titles := _TITLE.findall(block, block.rfind(b"<page>")):
                 last_title = unescape(titles[0].decode("utf-8", "replace"))
             yield block
@@ -197,7 +194,36 @@ def read_pages(path: Path, allow_truncated: bool, tally: Tally) -> Iterator[byte
             raise BrokenDump(f"{path}: ends without </mediawiki>, as a download that broke off does")
     except BrokenDump as error:
         last_used = f"the last of its {pages:,} complete pages is {last_title!r}" if pages else "no page is complete"
-        accept_break(error, path, allow_truncated, tally, last_used)
+        accept_break(error, path, allow_truncated, tally, last_used, path.name if one_of_several else "")
+
+
+def _begins_a_dump(start: bytes, path: Path) -> bool:
+    _count_pages(start, path)  # a page of a history dump may be larger than the memory
+    return is_wikipedia_dump(start)
+
+
+def _count_pages(text: bytes, path: Path) -> int:
+    """The number of pages that end in `text`. Raises `InputError` where one has several revisions.
+
+    In the text of a page no tag can stand, its `<` is escaped.
+    """
+    pages = text.count(PAGE_END)
+    if text.count(_REVISION) > pages:
+        for page in text.split(PAGE_END):
+            if page.count(_REVISION) > 1:
+                title = unescape(b"".join(_TITLE.findall(page)).decode("utf-8", "replace"))
+                found = f"found several revisions of the page {title!r}, as in a history dump"
+                raise InputError(f"{path}: expected {EXPECTED_PAGES_DUMP}, {found}; download pages-articles instead")
+    return pages
+
+
+def _refuse_another_wiki(parts: Sequence[Path]) -> None:
+    """Raise `InputError` where a part is of another wiki than the first one, by their heads."""
+    wikis = [(path, wiki) for path in parts if len(parts) > 1 and (wiki := wiki_of(start_of_dump(path)))]
+    for path, wiki in wikis:
+        if wiki != wikis[0][1]:
+            expected = f"expected a part of {wikis[0][1]} as {wikis[0][0].name} is"
+            raise InputError(f"{path}: {expected}, found one of {wiki}; give the parts of one wiki")
 
 
 def is_wikipedia_dump(start: bytes) -> bool:
@@ -205,15 +231,21 @@ def is_wikipedia_dump(start: bytes) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<mediawiki", b"<?xml")) and b"<mediawiki" in start
 
 
-def check_wikipedia_dump(path: Path, language: str) -> None:
-    """Raise `UsageError` when the file is not a dump of pages, or is one of another Wikipedia than `language`'s."""
-    start = start_of_dump(path)
-    if start and not is_wikipedia_dump(start):
-        raise UsageError(str(refusal(path, start, EXPECTED_PAGES_DUMP)))
+def wiki_of(start: bytes) -> str:
+    """The name of the wiki, like jawiki, by the first bytes of its dump; empty where they do not tell it."""
     named = re.search(rb"<dbname>([a-z0-9_]+)</dbname>", start)
-    wiki = site_of_language(language)
-    if named and named[1].decode() != wiki:
-        raise UsageError(f"{path}: expected a dump of {wiki}, found one of {named[1].decode()}; check the language")
+    return named[1].decode() if named else ""
+
+
+def check_wikipedia_dump(path: Path, language: str) -> None:
+    """Raise `UsageError` when a file, or one in a folder, is not a dump of pages, or is one of another Wikipedia than
+    `language`'s."""
+    for part in files_of([path]):
+        start, expected = start_of_dump(part), site_of_language(language)
+        if start and not is_wikipedia_dump(start):
+            raise UsageError(str(refusal(part, start, EXPECTED_PAGES_DUMP)))
+        if (wiki := wiki_of(start)) not in ("", expected):
+            raise UsageError(f"{part}: expected a dump of {expected}, found one of {wiki}; check the language")
 
 
 def unescape(text: str) -> str:

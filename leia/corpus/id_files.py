@@ -4,7 +4,7 @@ Titles are written as Wikidata has them; they are normalised where they are look
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from leia.base.errors import DropReason, InputError
 from leia.base.step import Counts, kept_by_step
 from leia.base.text import read_pairs
-from leia.corpus.titles import normalize_title, site_of_language
+from leia.corpus.titles import site_of_language
 from leia.corpus.wikidata import Sitelinks
 
 MADE_BY = "scripts/extract_wikidata_ids.py"
@@ -74,14 +74,14 @@ def check_redirect_file(path: str | Path, language: str) -> None:
         raise InputError(expected.format("is an id file, its second column holds Wikidata ids"))
 
 
-def read_ids(path: str | Path, language: str, counts: Counts) -> dict[str, str]:
-    """`{normalised title: QID}` of an id file.
+def read_ids(path: str | Path, normalize: Callable[[str], str], counts: Counts) -> dict[str, str]:
+    """`{title: QID}` of an id file, titles as `normalize` writes them.
 
     Of rows with one title the last counts; `counts` says how many do not.
     """
     ids, rows = {}, 0
     for title, qid in _rows(path):
-        ids[normalize_title(title, language)] = qid
+        ids[normalize(title)] = qid
         rows += 1
     tally = counts.count("Wikidata ids")
     tally.kept += len(ids)

@@ -1,23 +1,20 @@
 """From WikiExtractor's files to preprocessed articles: plain text, and anchors with the Wikidata ids of their pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import click
-import numpy as np
 import pyarrow as pa
 
 from leia.base.cli import progress
-from leia.base.datasets import PREPROCESSED_SCHEMA, integer_array, string_array
 from leia.base.errors import DropReason, InputError
 from leia.base.pool import map_in_order
 from leia.base.step import Counts, Tally, kept_by_step
+from leia.corpus.articles import Article, Page, Pages, record_batch
 from leia.corpus.id_files import check_id_file, check_redirect_file, read_ids
 from leia.corpus.redirects import read_redirect_file
-from leia.corpus.titles import title_of_href
+from leia.corpus.titles import normalize_title, title_of_href
 from leia.corpus.wikiextractor import MADE_BY, find_files, read_documents, split_links
 
 
@@ -44,7 +41,8 @@ def preprocess_files(
     check_redirect_file(redirect_file, language)
     check_id_file(wikidata_id_file, language)
     articles, links = counts.count("articles"), counts.count("links")
-    redirects, ids = read_redirect_file(redirect_file, language), read_ids(wikidata_id_file, language, counts)
+    normalize = partial(normalize_title, language=language)
+    redirects, ids = read_redirect_file(redirect_file, normalize), read_ids(wikidata_id_file, normalize, counts)
     preprocess = Preprocessor(redirects, ids, language)
     with_qid = 0
     with progress("articles", total=sum(path.stat().st_size for path in files)) as bar:
@@ -71,22 +69,15 @@ def _check_counts(folder: str | Path, articles: Tally) -> None:
         raise InputError(f"{folder}: no article is left ({reasons}); was WikiExtractor run with --links? {MADE_BY}")
 
 
-Page = tuple[bytes, bytes | None]
-"""Title and QID, where there is one, of the page that a link leads to, in UTF-8: a page is linked often, and so encoded
-once."""
-
-
 class Preprocessor:
     """Turns one WikiExtractor file into a record batch and its counts."""
 
     def __init__(self, redirects: Mapping[str, str], wikidata_ids: Mapping[str, str], language: str) -> None:
+        pages = Pages(redirects, wikidata_ids)
+
         def resolve(href: str) -> Page | None:
             title, _ = title_of_href(href, language)
-            if title is None:
-                return None
-            title = redirects.get(title, title)
-            qid = wikidata_ids.get(title)
-            return title.encode(), None if qid is None else qid.encode()
+            return None if title is None else pages.find(title)
 
         self._language = language
         self._resolve = lru_cache(maxsize=1 << 18)(resolve)
@@ -94,7 +85,7 @@ class Preprocessor:
     def __call__(self, path: Path) -> tuple[pa.RecordBatch, Counts]:
         counts = Counts()
         articles, links = counts.count("articles"), counts.count("links")
-        kept: list[_Article] = []
+        kept: list[Article] = []
         for document in read_documents(path):
             if document.language != self._language:
                 raise InputError(
@@ -114,35 +105,6 @@ class Preprocessor:
                 continue
             anchors = [link for link in zip(linked.starts, linked.ends, pages, strict=True) if link[2] is not None]
             links.kept += len(anchors)
-            kept.append(_Article(document.title.encode(), linked.text.encode(), anchors))
+            kept.append(Article(document.title.encode(), linked.text.encode(), anchors))
         articles.kept = len(kept)
-        return _record_batch(kept, self._language), counts
-
-
-class _Article(NamedTuple):
-    """Title and text in UTF-8; of each anchor its start, its end and its page."""
-
-    title: bytes
-    text: bytes
-    anchors: list[tuple[int, int, Page]]
-
-
-def _record_batch(articles: Sequence[_Article], language: str) -> pa.RecordBatch:
-    anchors = list(chain.from_iterable(article.anchors for article in articles))
-    anchor_columns = [
-        integer_array([start for start, _, _ in anchors], pa.int64()),
-        integer_array([end for _, end, _ in anchors], pa.int64()),
-        string_array([title for _, _, (title, _) in anchors]),
-        string_array([qid for _, _, (_, qid) in anchors]),
-    ]
-    fields = list(PREPROCESSED_SCHEMA.field("anchors").type.value_type)
-    anchor_bounds = np.cumsum([0, *(len(article.anchors) for article in articles)])
-    columns = [
-        string_array([article.title for article in articles]),
-        string_array([language.encode()] * len(articles)),
-        string_array([article.text for article in articles]),
-        pa.ListArray.from_arrays(
-            integer_array(anchor_bounds, pa.int32()), pa.StructArray.from_arrays(anchor_columns, fields=fields)
-        ),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA)
+        return record_batch(kept, self._language), counts

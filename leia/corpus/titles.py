@@ -30,6 +30,16 @@ _SITE_OF_LANGUAGE = {
 }
 
 
+# What MediaWiki takes for one space in titles, and the marks of direction that it removes from them.
+_SPACES = re.compile("[ _\xa0\u1680\u180e\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e]+")
+
+
+def clean_spaces(title: str) -> str:
+    """`title` without marks of direction, with one space for each run of spaces, and none at its ends."""
+    return _SPACES.sub(" ", _DIRECTION_MARKS.sub("", title)).strip(" ")
+
+
 def normalize_title(title: str, language: str) -> str:
     """`title` as the wiki of `language` writes it: spaces for underscores, the first letter upper-cased."""
     title = title.replace("_", " ")

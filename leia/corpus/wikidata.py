@@ -21,7 +21,8 @@ import msgspec
 
 from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts, Tally
-from leia.corpus.dumps import BrokenDump, accept_break, read_blocks, refusal, start_of_dump
+from leia.corpus.dumps import BrokenDump, accept_break, read_blocks, start_of_dump
+from leia.corpus.file_kinds import refusal
 
 EXPECTED_WIKIDATA_DUMP = (
     "a Wikidata JSON dump like wikidata-20230703-all.json.bz2 or its table like "

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ import psutil
 
 from leia.base.errors import InputError
 from leia.base.step import Counts
+from leia.corpus.dump_parts import name_of
 from leia.corpus.dumps import DUMP_END, EXPECTED_PAGES_DUMP, read_pages
 from leia.corpus.linked_text import SPACES, LinkedText
 from leia.corpus.markup import ENTITIES, split_links_of_any_markup
@@ -130,23 +131,23 @@ OUTPUT_FILES = ("[A-Z][A-Z]",)
 
 
 def extract_articles(
-    dump_file: str | Path, folder: Path, processes: int, counts: Counts, allow_truncated: bool = False
+    parts: Sequence[Path], folder: Path, processes: int, counts: Counts, allow_truncated: bool = False
 ) -> None:
-    """Write the articles of `dump_file` as WikiExtractor does to `folder`/AA/wiki_00 ...; `counts` gets them.
+    """Write the articles of the dump in `parts` as WikiExtractor does to `folder`/AA/wiki_00 ...; `counts` gets them.
 
     Raises `InputError` for a file that is not a dump or breaks off (with `allow_truncated` the pages before the break
     are used), and when a process of WikiExtractor dies; `OSError` when that was for lack of space.
     """
-    dump_file, tally = Path(dump_file), counts.count("articles")
-    dispatched = _run_wikiextractor(dump_file, read_pages(dump_file, allow_truncated, tally), folder, processes)
+    dump, tally = name_of(parts), counts.count("articles")
+    dispatched = _run_wikiextractor(dump, read_pages(parts, allow_truncated, tally), folder, processes)
     tally.kept = sum(1 for file in find_files(folder) for _ in read_documents(file))
     if not dispatched:
-        raise InputError(f"{dump_file}: holds no article; expected {EXPECTED_PAGES_DUMP}")
+        raise InputError(f"{dump}: holds no article; expected {EXPECTED_PAGES_DUMP}")
     if tally.kept < dispatched:
-        raise InputError(f"{dump_file}: WikiExtractor wrote {tally.kept:,} of {dispatched:,} articles; run it again")
+        raise InputError(f"{dump}: WikiExtractor wrote {tally.kept:,} of {dispatched:,} articles; run it again")
 
 
-def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, processes: int) -> int:
+def _run_wikiextractor(dump: str, pages: Iterator[bytes], folder: Path, processes: int) -> int:
     """Run WikiExtractor on `pages` to its end, its warnings passed on; return how many articles it found in them."""
     output = folder.absolute()  # a relative name may begin with a dash
     command = [Path(sys.executable).with_name("wikiextractor"), "/dev/stdin", "-o", output, *WIKIEXTRACTOR_OPTIONS]
@@ -167,7 +168,7 @@ def _run_wikiextractor(dump_file: Path, pages: Iterator[bytes], folder: Path, pr
         reason = exception[0].strip() if exception else "killed, perhaps for lack of memory"
         if refused := _WRITE_REFUSED.search(reason):
             raise OSError(int(refused[1]), os.strerror(int(refused[1])))
-        raise InputError(f"{dump_file}: a process of WikiExtractor died ({reason}); fix that and run it again")
+        raise InputError(f"{dump}: a process of WikiExtractor died ({reason}); fix that and run it again")
     sys.stderr.writelines(line for line in text.splitlines(keepends=True) if not line.startswith("INFO"))
     return int(finished[1])
 

@@ -74,7 +74,8 @@ class PivotTitles:
             return None, DropReason.EXCLUDED_NAMESPACE
         if self.rule.list_prefix and title.startswith(self.rule.list_prefix):
             return None, DropReason.LIST_TITLE
-        return _BRACKETS.sub("", title).strip(), None
+        name = _BRACKETS.sub("", title).strip()
+        return (name, None) if name else (None, DropReason.EMPTY_NAME)
 
 
 def read_pivot_titles(

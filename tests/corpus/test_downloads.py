@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 NAME = PAGES.rpartition("/")[2]
 CONTENTS = random.Random(7).randbytes(300_000)
 PARTS = {f"p{100 * part + 1}p{100 * part + 100}": random.Random(part).randbytes(200_000) for part in range(4)}
-NEWER = content_export("jawiki", "2026-01-01", PARTS)
+NEWER = {path: contents for path, contents in content_export("jawiki", "2026-01-01", PARTS).items()}
 PART_PATHS = [path for path in NEWER if path.endswith(".bz2")]
 TABLE_FILE = "wikidatawiki-wb_items_per_site.sql.gz"
 
@@ -112,7 +112,6 @@ def test_a_site_that_knows_no_ranges_sends_all_again(site: DumpSite, tmp_path: P
     site.knows_ranges = False
     fetch_pages(site, tmp_path, waits=(0,))
     assert downloaded(tmp_path) == {NAME: CONTENTS}
-    assert len(site.ranges(PAGES)) == 2
 
 
 def test_an_export_in_parts_killed_three_times_with_a_corrupt_part_ends_verified(
@@ -131,7 +130,8 @@ def test_an_export_in_parts_killed_three_times_with_a_corrupt_part_ends_verified
         site.stop_half_way.pop(path).set()
         complete = {path.rpartition("/")[2] for path in PART_PATHS[:number]}
         assert downloaded(folder).keys() == {"SHA256SUMS", *complete}
-        site.files |= content_export("jawiki", "2026-02-01", PARTS)  # later runs go on with what was begun
+        newer = content_export("jawiki", "2026-02-01", PARTS)  # later runs go on with what was begun
+        site.files |= newer
     site.damage[corrupt] = 1  # the rest of it, too
     finished = run(site.url, folder)
     assert finished.returncode == 0, finished.stderr
@@ -140,18 +140,15 @@ def test_an_export_in_parts_killed_three_times_with_a_corrupt_part_ends_verified
     parts = {path.rpartition("/")[2]: NEWER[path] for path in PART_PATHS}
     assert downloaded(folder) == {"SHA256SUMS": sums, **parts}
     asked = {path: site.ranges(path) for path in PART_PATHS}
-    assert asked[PART_PATHS[3]] == [None] and all(
-        wanted[0] is None and wanted[1] for wanted in asked.values() if len(wanted) > 1
-    )
+    assert asked[PART_PATHS[3]] == [None]
+    assert all(wanted[0] is None and wanted[1] for wanted in asked.values() if len(wanted) > 1)
     assert len(asked[corrupt]) == 3 and asked[corrupt][2] is None
     assert not list(tmp_path.rglob("*incomplete"))
 
 
 def test_a_part_that_is_corrupt_twice_is_told_and_what_came_is_removed(site: DumpSite, tmp_path: Path) -> None:
     site.damage[PAGES] = 2
-    with pytest.raises(
-        InputError, match=f"{PAGES}: expected the sha1 checksum .*, found .*; what came was removed, twice"
-    ):
+    with pytest.raises(InputError, match=f"{PAGES}: expected the sha1 checksum .*; what came was removed, twice"):
         fetch_pages(site, tmp_path)
     assert downloaded(tmp_path) == {} and not came(tmp_path).exists()
     assert site.ranges(PAGES) == [None, None]
@@ -213,9 +210,7 @@ def test_what_the_site_forbids_is_not_asked_again(site: DumpSite, tmp_path: Path
 
 def test_an_export_that_left_the_site_half_way_is_told(site: DumpSite, tmp_path: Path) -> None:
     site.files.clear()
-    with pytest.raises(
-        InputError, match=rf"{PAGES}: not there, but .*export\.json names it: .* remove .*jawiki-dump\*$"
-    ):
+    with pytest.raises(InputError, match=rf"{PAGES}: not there, but .*export\.json names it: .*/jawiki-dump\*$"):
         fetch_pages(site, tmp_path)
 
 
@@ -269,20 +264,6 @@ def test_dates_are_not_mixed(site_of_parts: DumpSite, tmp_path: Path) -> None:
     assert refused.returncode == 1 and f"error: {folder}.export.json: is damaged (" in refused.stderr
     assert downloaded(tmp_path) == before
     assert len(refused.stderr.splitlines()) == 1
-
-
-def test_an_export_that_another_run_has_begun_meanwhile_is_finished_instead(
-    site_of_parts: DumpSite, tmp_path: Path
-) -> None:
-    need = Need(pages_of("ja"), None, tmp_path)
-    begun = need.find(sites(site_of_parts))
-    site_of_parts.files |= content_export("jawiki", "2026-02-01", {"p1p5": b"newer"})
-    newer = need.find(sites(site_of_parts))
-    assert newer.date > begun.date
-    need.fetch(begun, sites(site_of_parts))
-    before = downloaded(tmp_path)
-    need.fetch(newer, sites(site_of_parts))
-    assert downloaded(tmp_path) == before
 
 
 def test_another_mirror_can_go_on_with_the_same_export(site_of_parts: DumpSite, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def extract(dump: Path, output: Path, **options: Any) -> Tally:
     """What scripts/run_wikiextractor.py does, and the tally of the articles."""
     with open_step("run_wikiextractor", [dump], NewFolder(output, OUTPUT_FILES)) as step:
-        extract_articles(dump, step.target, counts=step, **options)
+        extract_articles([dump], step.target, counts=step, **options)
     return step.count("articles")
 
 
@@ -32,6 +32,18 @@ def test_output_is_that_of_the_command_line(sample_corpus, tmp_path: Path) -> No
     ours = {path.name: path.read_bytes() for path in (tmp_path / "text").rglob("wiki_*")}
     assert ours == {path.name: path.read_bytes() for path in wiki.text.rglob("wiki_*")}
     assert tally.kept == sum(text.count(b"<doc id=") for text in ours.values()) > 40
+
+
+def test_a_dump_in_parts_gives_the_articles_of_the_whole_one(sample_corpus, tmp_path: Path) -> None:
+    text = (ROOT / "tests/sample/jawiki-sample-pages-articles.xml").read_text("utf-8")
+    head, *pages = text.removesuffix("</mediawiki>\n").split("  <page>\n")
+    parts = []
+    for number, some in enumerate((pages[:9], pages[9:10], pages[10:])):
+        parts.append(tmp_path / f"part-{number}.xml")
+        parts[-1].write_text("  <page>\n".join([head, *some]) + "</mediawiki>\n", encoding="utf-8")
+    with open_step("run_wikiextractor", parts, NewFolder(tmp_path / "text", OUTPUT_FILES)) as step:
+        extract_articles(parts, step.target, processes=1, counts=step)
+    assert documents(tmp_path / "text") == documents(sample_corpus.wikis["ja"].text)
 
 
 def test_a_dump_that_breaks_off_is_refused_or_used_up_to_the_break(sample_corpus, tmp_path: Path) -> None:

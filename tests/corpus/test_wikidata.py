@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import json
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from leia.base.errors import InputError
 from leia.base.step import Counts
 from leia.corpus import dumps
 from leia.corpus.id_files import read_ids, read_titles, write_id_files
+from leia.corpus.titles import normalize_title
 from leia.corpus.wikidata import read_json_sitelinks, read_sql_sitelinks
 
 
@@ -242,9 +244,9 @@ def test_id_files_are_read_by_normalised_title_and_by_the_ids_asked_for(tmp_path
     path = tmp_path / "en-wikidata-ids.tsv"
     path.write_text("Fire\tQ1\niPad\tQ2\n", encoding="utf-8")
     counts = Counts()
-    assert read_ids(path, "en", counts) == {"Fire": "Q1", "IPad": "Q2"}
+    assert read_ids(path, partial(normalize_title, language="en"), counts) == {"Fire": "Q1", "IPad": "Q2"}
     assert read_titles(path, {"Q2", "Q7"}, counts) == {"Q2": "iPad"}
     assert [tally.kept for tally in counts.tallies.values()] == [2, 1]
     path.write_text("Fire\tQ1\nFire\n")
     with pytest.raises(InputError, match=r"ids\.tsv:2: expected title<TAB>QID"):
-        read_ids(path, "en", Counts())
+        read_ids(path, partial(normalize_title, language="en"), Counts())

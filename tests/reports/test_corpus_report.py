@@ -65,7 +65,7 @@ def test_every_link_is_a_name_or_dropped(stats_files, tmp_path, language, with_m
     assert corpus.names + sum(corpus.drops.values()) == corpus.links > 500
     shares = re.findall(r"\((\d+\.\d)%\)", to_markdown([corpus]))
     assert abs(sum(map(float, shares)) - 100) < 0.5
-    assert ("end not on a token boundary" if with_manifests else "not on token boundaries") in reasons_of([corpus])
+    assert ("start not on a token boundary" if with_manifests else "not on token boundaries") in reasons_of([corpus])
 
 
 def test_names_are_escaped_in_markdown_and_languages_in_latex(stats_files, tmp_path):

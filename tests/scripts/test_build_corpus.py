@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dump_site import JSON, PAGES, TABLE, DumpSite, serve
+from conftest import multistream
+from dump_site import JSON, TABLE, DumpSite, content_export, serve
 
 from leia.base.outputs import held
 
@@ -26,20 +27,33 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts/build_corpus.sh"
 FOLDER = 'it\'s é $(touch oops) "x"'
 NOWHERE = "http://127.0.0.1:9"
-COMMANDS = 9
+COMMANDS = 8
 """That many commands are run, the last two of which are the statistics."""
+SAMPLE = ROOT / "tests/sample/jawiki-sample-pages-articles.xml"
 SQL_SAMPLE = ROOT / "tests/sample/wikidatawiki-sample-wb_items_per_site.sql"
 
 
 @pytest.fixture(scope="module")
 def dump_site(sample_corpus) -> Iterator[DumpSite]:
     files = {
-        PAGES: sample_corpus.wikis["ja"].dump.read_bytes(),
+        **content_export("jawiki", "2024-09-01", _parts(SAMPLE.read_text("utf-8"))),
         TABLE: gzip.compress(SQL_SAMPLE.read_bytes()),
         JSON: sample_corpus.wikidata_dump.read_bytes(),
     }
     with serve(files) as site:
         yield site
+
+
+def _parts(xml: str) -> dict[str, bytes]:
+    """A dump in three parts, each by the ids of its first and last page."""
+    head, *pages = re.split(r"(?m)^(?=  <page>$)", xml)
+    pages[-1] = pages[-1].removesuffix("</mediawiki>\n")
+    third = len(pages) // 3
+    groups = pages[:third], pages[third : 2 * third], pages[2 * third :]
+    last = [int(re.search(r"<id>(\d+)</id>", group[-1])[1]) for group in groups]
+    ranges = zip([1, *(page + 1 for page in last)], last, strict=False)
+    files = [multistream("".join([head, *group, "</mediawiki>\n"])) for group in groups]
+    return {f"p{first}p{last}": contents for (first, last), contents in zip(ranges, files, strict=True)}
 
 
 def _environment(site: str, folder: Path, **variables: object) -> dict[str, str]:
@@ -49,6 +63,7 @@ def _environment(site: str, folder: Path, **variables: object) -> dict[str, str]
         "LANG": "ja",
         "PYTHON": sys.executable,
         "DUMP_SITE": site,
+        "ARCHIVE_SITE": f"{site}/archive",
         "WIKIPEDIA_DUMP_DATE": "20240901",
         "WIKIDATA_DUMP_DATE": "20240901",
         "WIKIPEDIA_DATA_DIR": folder / "wikipedia",
@@ -69,11 +84,13 @@ def _run(environment: dict[str, str], *arguments: str, **settings: object) -> su
 
 @dataclass(frozen=True)
 class Build:
-    """A finished corpus: its `folder`, the `environment` of the run, the moment when the first try was killed."""
+    """A finished corpus: its `folder`, the `environment` of the run, the moment when the first try was killed, and what
+    the requests for the `part` whose transfer broke off asked for."""
 
     folder: Path
     environment: dict[str, str]
     killed: str
+    part: str
     ranges: list[str | None]
 
 
@@ -81,7 +98,8 @@ class Build:
 def build(dump_site: DumpSite, sample_corpus, tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("build") / FOLDER
     environment = _environment(dump_site.url, folder, MODEL_NAME_OR_PATH=sample_corpus.tiny_model)
-    dump_site.break_off.add(PAGES)
+    part = [path for path in dump_site.files if "/jawiki-2024-09-01-p" in path][1]
+    dump_site.break_off.add(part)
     command, seconds = random.randint(1, COMMANDS), random.random()
     killed = f"command {command} after {seconds:.3f} s"
     first = subprocess.Popen(
@@ -98,7 +116,7 @@ def build(dump_site: DumpSite, sample_corpus, tmp_path_factory: pytest.TempPathF
     finished = _run(environment)
     assert finished.returncode == 0, f"killed in {killed}: {finished.stderr}"
     first.stdout.close()
-    return Build(folder, environment, killed, dump_site.ranges(PAGES))
+    return Build(folder, environment, killed, part, dump_site.ranges(part))
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -107,18 +125,18 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_killed_run_is_finished_with_the_same_dataset(build: Build, sample_corpus) -> None:
     assert _contents(build.folder / "dataset") == _contents(sample_corpus.wikis["ja"].dataset), build.killed
-    ours = {path.name: path.read_bytes() for path in (build.folder / "wikipedia/jawiki-text").rglob("wiki_*")}
-    assert ours == {path.name: path.read_bytes() for path in sample_corpus.wikis["ja"].text.rglob("wiki_*")}
+    articles = build.folder / "wikipedia/jawiki-preprocessed"
+    assert _contents(articles) == _contents(sample_corpus.wikis["ja"].preprocessed), build.killed
     leftovers = [path.name for path in build.folder.rglob("*") if path.name.endswith((".partial", ".former", ".bz2"))]
-    assert leftovers == [PAGES.rpartition("/")[2]], build.killed
+    assert len(leftovers) == 3 and {name[:18] for name in leftovers} == {"jawiki-2024-09-01-"}, build.killed
 
 
 def test_a_download_that_breaks_off_continues_where_it_stopped(build: Build, dump_site: DumpSite) -> None:
-    half = len(dump_site.files[PAGES]) // 2
+    half = len(dump_site.files[build.part]) // 2
     assert build.ranges[:1] == [None]
     assert f"bytes={half}-" in build.ranges
-    downloaded = build.folder / "wikipedia" / PAGES.rpartition("/")[2]
-    assert downloaded.read_bytes() == dump_site.files[PAGES]
+    downloaded = build.folder / "wikipedia/jawiki-dump" / build.part.rpartition("/")[2]
+    assert downloaded.read_bytes() == dump_site.files[build.part]
 
 
 def test_folder_names_are_names_and_not_commands(build: Build) -> None:
@@ -138,19 +156,20 @@ def _state(folder: Path) -> dict[Path, tuple[int, bytes]]:
 def test_a_second_call_does_nothing_and_needs_no_dumps(build: Build, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(build.folder, folder)
-    for name in (f"wikipedia/{PAGES.rpartition('/')[2]}", f"wikidata/{TABLE.rpartition('/')[2]}"):
-        (folder / name).unlink()
+    shutil.rmtree(folder / "wikipedia/jawiki-dump")
+    (folder / "wikidata/wikidatawiki-wb_items_per_site.sql.gz").unlink()
     before = _state(folder)
     model = build.environment["MODEL_NAME_OR_PATH"]
     finished = _run(_environment(NOWHERE, folder, MODEL_NAME_OR_PATH=model))
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.count("complete already: ") == 2 + 5  # two dumps, five steps
+    assert finished.stdout.count("complete already: ") == 2 + 4  # two dumps, four steps
     assert _state(folder) == before
 
 
 def test_another_date_is_another_corpus(build: Build) -> None:
     newer = _run(build.environment | {"WIKIPEDIA_DUMP_DATE": "20240920", "DUMP_SITE": NOWHERE})
-    assert newer.returncode == 1 and f"error: {NOWHERE}/jawiki/20240920/" in newer.stderr
+    expected = "expected the export of 2024-09-20, found that of 2024-09-01; give another date another folder"
+    assert newer.returncode == 1 and expected in newer.stderr
 
 
 @pytest.mark.thorough
@@ -168,18 +187,19 @@ def test_printed_commands_do_the_work_with_the_json_dump(build: Build, dump_site
     assert "é" in printed and "\\303" not in printed  # read by people, too
     pasted = ["bash", "-euo", "pipefail", "-c", printed]
     shown = subprocess.run(pasted, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
-    assert f"complete already: {folder}/wikipedia/{PAGES.rpartition('/')[2]}\n" in shown
-    assert f"complete already: {folder}/wikipedia/jawiki-text\n" in shown
-    assert (folder / "wikidata" / JSON.rpartition("/")[2]).read_bytes() == dump_site.files[JSON]
+    assert f"complete already: {folder}/wikipedia/jawiki-dump\n" in shown
+    assert f"complete already: {folder}/wikipedia/jawiki-preprocessed\n" in shown
+    assert (folder / "wikidata/wikidata-all.json.bz2").read_bytes() == dump_site.files[JSON]
     assert from_table == {path.name: sorted(path.read_text("utf-8").splitlines()) for path in ids.glob("*.tsv")}
-    assert '"wikidata-20240902-all.json.bz2"' in (ids / "wikidata-ids.manifest.json").read_text("utf-8")
+    assert '"wikidata-all.json.bz2"' in (ids / "wikidata-ids.manifest.json").read_text("utf-8")
 
 
 def test_a_failed_step_is_one_line_and_the_last(dump_site: DumpSite, sample_corpus, tmp_path: Path) -> None:
     model = {"MODEL_NAME_OR_PATH": sample_corpus.tiny_model}
     finished = _run(_environment(dump_site.url, tmp_path / "out", WIKIPEDIA_DUMP_DATE="20230701", **model))
     assert finished.returncode == 1
-    assert f"take a date that is listed at {dump_site.url}/jawiki/" in finished.stderr
+    assert "expected a complete export of 2023-07-01 at " in finished.stderr
+    assert finished.stderr.endswith("; take one that is there (2024-09-01)\n")
     assert len(finished.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
@@ -198,7 +218,7 @@ def test_the_second_of_two_at_once_names_the_first(sample_corpus, tmp_path: Path
         finished = _run(_environment(NOWHERE, tmp_path, MODEL_NAME_OR_PATH=sample_corpus.tiny_model, **dumps))
     assert finished.returncode == 1 and len(finished.stderr.splitlines()) == 1
     assert f"jawiki-redirects.tsv: is being written by process {os.getpid()} on " in finished.stderr
-    assert not list(tmp_path.rglob("jawiki-text"))
+    assert not list(tmp_path.rglob("jawiki-preprocessed"))
 
 
 def test_a_wrong_dump_is_refused_before_any_work(sample_corpus, tmp_path: Path) -> None:
@@ -216,8 +236,9 @@ def test_a_dry_run_prints_the_commands_and_does_nothing(tmp_path: Path) -> None:
     scripts = [Path(words[1]).name for words in lines if words and words[0] == sys.executable]
     assert scripts[:3] == ["check_tokenizer.py", "download_dumps.py", "extract_wikipedia_redirects.py"]
     assert len(scripts) == COMMANDS
-    dump = f"{tmp_path}/wikipedia/zh_min_nanwiki-20240901-pages-articles-multistream.xml.bz2"
-    assert [words[words.index("--dump_file") + 1] for words in lines if "--dump_file" in words][:2] == [dump, dump]
+    named = [words[words.index("--dump_file") + 1] for words in lines if "--dump_file" in words]
+    dump = f"{tmp_path}/wikipedia/zh_min_nanwiki-dump"
+    assert named == [dump, f"{tmp_path}/wikidata/wikidatawiki-wb_items_per_site.sql.gz", dump]
     assert "--languages en,zh-min-nan\n" in finished.stdout
     assert not list(tmp_path.iterdir())
 

@@ -50,7 +50,7 @@ BUILD += ["--wikidata_id_file", "{ids}", "--output_dir", "{output}"]
         ([*BUILD, "--pivot_language", "EN"], "folder/notes.txt", b"", 2, "not a language code"),
         (PREPROCESS, "text/wiki_00", b"something else\n", 1, "expected <doc"),
         (PREPROCESS, "text/notes.txt", b"", 1, "holds no files like AA/wiki_00"),
-        (BUILD, "folder/notes.txt", b"", 1, "scripts/preprocess_wikipedia.py makes one"),
+        (BUILD, "folder/notes.txt", b"", 1, "scripts/extract_articles.py makes one"),
         (BUILD, "folder/state.json", b"{", 1, "cannot be opened as a dataset"),
     ],
     ids=lambda value: "" if isinstance(value, bytes | list) else None,
@@ -185,7 +185,7 @@ def test_an_empty_dataset_is_refused(sample_corpus, tmp_path, made_by):
         save_dataset(tmp_path, PREPROCESSED_SCHEMA, [])
     else:  # without a data file
         load_from_disk(sample_corpus.wikis["es"].preprocessed).select([]).save_to_disk(tmp_path)
-    with pytest.raises(InputError, match="holds no article; scripts/preprocess_wikipedia"):
+    with pytest.raises(InputError, match="holds no article; scripts/extract_articles"):
         open_articles(tmp_path)
 
 

@@ -54,7 +54,7 @@ def test_a_pipe_gets_the_blocks_of_training_as_harmless_utf_8(sample_corpus, run
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
     shown = run_script("preview_dataset.py", *options_of(sample_corpus, "es"), *OPTIONS).stdout
     check_blocks(sample_corpus, "es", 42, shown)
-    assert "\u241b[31m" in shown, "the sample holds an escape sequence"
+    assert "\\u202e" in shown, "the sample turns the direction of writing"
     assert not CONTROL.search(shown)
 
 

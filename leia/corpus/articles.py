@@ -1,0 +1,56 @@
+"""Preprocessed articles on their way to the dataset: plain text, and anchors that know the pages they lead to."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from leia.base.datasets import PREPROCESSED_SCHEMA, integer_array, string_array
+
+Page = tuple[bytes, bytes | None]
+"""Title and QID, where there is one, of the page that a link leads to, in UTF-8: a page is linked often, and so encoded
+once."""
+
+
+class Pages:
+    """The pages of a wiki: its redirects (`{title: last target}`) and its Wikidata ids (`{title: QID}`)."""
+
+    def __init__(self, redirects: Mapping[str, str], wikidata_ids: Mapping[str, str]) -> None:
+        self._redirects, self._wikidata_ids = redirects, wikidata_ids
+
+    def find(self, title: str) -> Page:
+        """The page that a link to `title` ends at."""
+        title = self._redirects.get(title, title)
+        qid = self._wikidata_ids.get(title)
+        return title.encode(), None if qid is None else qid.encode()
+
+
+class Article(NamedTuple):
+    """Title and text in UTF-8; of each anchor its start, its end and its page."""
+
+    title: bytes
+    text: bytes
+    anchors: list[tuple[int, int, Page]]
+
+
+def record_batch(articles: Sequence[Article], language: str) -> pa.RecordBatch:
+    anchors = list(chain.from_iterable(article.anchors for article in articles))
+    anchor_columns = [
+        integer_array([start for start, _, _ in anchors], pa.int64()),
+        integer_array([end for _, end, _ in anchors], pa.int64()),
+        string_array([title for _, _, (title, _) in anchors]),
+        string_array([qid for _, _, (_, qid) in anchors]),
+    ]
+    fields = list(PREPROCESSED_SCHEMA.field("anchors").type.value_type)
+    anchor_bounds = np.cumsum([0, *(len(article.anchors) for article in articles)])
+    columns = [
+        string_array([article.title for article in articles]),
+        string_array([language.encode()] * len(articles)),
+        string_array([article.text for article in articles]),
+        pa.ListArray.from_arrays(
+            integer_array(anchor_bounds, pa.int32()), pa.StructArray.from_arrays(anchor_columns, fields=fields)
+        ),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA)

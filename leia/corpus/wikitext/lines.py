@@ -1,0 +1,82 @@
+"""Lines of wikitext as the lines of WikiExtractor's text: which are shown, and how.
+
+Paragraphs stay. Lists are left out; a line that is indented by colons loses them. A heading becomes `Heading.`, before
+the first paragraph that follows; a section without a paragraph has none. Lines without a letter or digit are left out.
+"""
+
+import re
+from collections import Counter
+
+from leia.base.errors import DropReason
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, REMOVED, TEMPLATE
+
+_HEADING = re.compile(r"(={1,6})(.+?)(={1,6})\s*\Z")
+_LIST = re.compile(f"[{REMOVED}{TEMPLATE}]*[*#;]")
+_WORD = re.compile(r"[\w\x04]")  # a letter, a digit or the mark of a literal piece
+_DOTS = re.compile(r"\.{4,}")
+_SPACES = re.compile(r" {2,}")
+_SPACE_BEFORE = re.compile(r" ([,:.)\]»])")
+_SPACE_BEHIND = re.compile(r"([\[(«]) ")
+
+
+def drop_lists(text: str, dropped: Counter[DropReason]) -> str:
+    """`text` without the lines of lists, as far as no link goes beyond the line.
+
+    `dropped` gets the links in them, which are many: so they need not be read.
+    """
+    kept: list[str] = []
+    open_links = 0
+    for line in text.split("\n"):
+        opened = line.count("[[")
+        closed = line.count("]]") if opened or open_links else 0
+        if not open_links and opened == closed and _LIST.match(line):
+            dropped[DropReason.IN_LIST] += opened
+        else:
+            kept.append(line)
+            open_links = max(open_links + opened - closed, 0)
+    return "\n".join(kept)
+
+
+def tidy_spaces(text: str) -> str:
+    """`text` with WikiExtractor's punctuation: no runs of spaces, no space before a comma or in a bracket."""
+    text = text.replace("\t", " ")
+    text = _SPACES.sub(" ", text)
+    if "...." in text:
+        text = _DOTS.sub("...", text)
+    text = _SPACE_BEFORE.sub(r"\1", text)
+    text = _SPACE_BEHIND.sub(r"\1", text)
+    return text.replace(",,", ",").replace(",.", ".")
+
+
+def shown_lines(text: str, dropped: Counter[DropReason]) -> list[str]:
+    """The lines of `text` that are shown. `dropped` gets the links in the others."""
+    shown: list[str] = []
+    headings: list[tuple[int, str]] = []  # level and words, of the sections that have no paragraph yet
+    for line in text.split("\n"):
+        if not _WORD.search(line):
+            continue
+        first = line[0]
+        if first == "=" and (heading := _HEADING.match(line)):
+            level = min(len(heading[1]), len(heading[3]))
+            _count([words for of_level, words in headings if of_level >= level], DropReason.IN_EMPTY_SECTION, dropped)
+            headings = [(of_level, words) for of_level, words in headings if of_level < level]
+            headings.append((level, _sentence(line.strip()[level:-level].strip())))
+        elif first == ":":
+            shown.append(line.lstrip(":"))
+        elif first in "*#;":
+            _count([line], DropReason.IN_LIST, dropped)
+        else:
+            shown += [words for _, words in headings]
+            headings.clear()
+            shown.append(line)
+    _count([words for _, words in headings], DropReason.IN_EMPTY_SECTION, dropped)
+    return shown
+
+
+def _sentence(heading: str) -> str:
+    return heading if heading.rstrip(LINK_END)[-1:] in ("!", "?", "") else f"{heading}."
+
+
+def _count(lines: list[str], reason: DropReason, dropped: Counter[DropReason]) -> None:
+    if links := sum(line.count(LINK_START) for line in lines):
+        dropped[reason] += links

@@ -1,0 +1,123 @@
+"""The wikitext of one article to plain text with links.
+
+The text follows WikiExtractor's conventions (which paragraphs, headings, quotation marks there are), what is markup and
+what is not follows MediaWiki. Each kind of markup is looked for once, in MediaWiki's order, in time that grows with the
+text's length, whatever it holds.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from leia.base.errors import DropReason, UsageError
+from leia.corpus.languages import switches, variants
+from leia.corpus.siteinfo import Wiki
+from leia.corpus.wikitext.inclusions import Literals, decode_references, drop_templates, read_extension_tags
+from leia.corpus.wikitext.lines import drop_lists, shown_lines, tidy_spaces
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, without_marks, without_removed
+from leia.corpus.wikitext.quotes import read_quotes
+from leia.corpus.wikitext.tables import drop_tables
+from leia.corpus.wikitext.tags import read_tags
+from leia.corpus.wikitext.variants import resolve_variants
+from leia.corpus.wikitext.wikilinks import LinkReader
+
+_NO_WORDS = re.compile(f"{LINK_START}[0-9]+{LINK_WORDS}\\s*{LINK_END}")
+_LINK = re.compile(f"{LINK_START}([0-9]+){LINK_WORDS}([^{LINK_END}]*){LINK_END}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadArticle:
+    """Plain text and its links to articles: link k spans `starts[k]` to `ends[k]` (characters, end exclusive).
+
+    `links` counts those in the wikitext (`[[`, and addresses of the wiki's own pages; not in comments or `nowiki`):
+    each is one of `titles` or `dropped`.
+    """
+
+    text: str
+    starts: list[int]
+    ends: list[int]
+    titles: list[str]
+    links: int
+    dropped: Counter[DropReason]
+
+
+class WikitextReader:
+    """Reads the articles of one wiki. `variant`: the writing that is chosen where a text has several (`-{...}-`); by
+    default the first that the language falls back to. Raises `UsageError` for one that the language does not have."""
+
+    def __init__(self, wiki: Wiki, variant: str | None = None) -> None:
+        self._links = LinkReader(wiki)
+        self._switches = switches(wiki.language)
+        self._variants = variants(wiki.language)
+        self._order = _order(wiki.language, self._variants, variant)
+
+    def read(self, wikitext: str, title: str = "") -> ReadArticle:
+        """The text and the links of the article `title`."""
+        dropped: Counter[DropReason] = Counter()
+        literals = Literals()
+        titles: list[str] = []
+        text = without_marks(wikitext)
+        text = read_extension_tags(text, literals, dropped)
+        links = text.count("[[") + dropped.total()
+        text = drop_templates(text, title, dropped)
+        if self._variants:
+            text = resolve_variants(text, self._order, self._variants)
+        text = read_tags(text, literals, dropped)
+        text = drop_tables(text, dropped)
+        literals.number(text)
+        text = drop_lists(text, dropped)
+        if "__" in text or "＿＿" in text:
+            text = self._switches.sub("", text)
+        text = self._links.read_internal(text, titles, dropped)
+        text, own_addresses = self._read_lines(text, titles, dropped)
+        text, empty = _NO_WORDS.subn("", without_removed(text))
+        if empty:
+            dropped[DropReason.NO_WORDS] += empty
+        lines = shown_lines(tidy_spaces(text), dropped)
+        text = literals.put_back(decode_references("\n".join([*lines, "", ""]))) if lines else ""
+        return _split(text, titles, links + own_addresses, dropped)
+
+    def _read_lines(self, text: str, titles: list[str], dropped: Counter[DropReason]) -> tuple[str, int]:
+        """`text` with external links and apostrophes read, line by line, and the number of links that came so."""
+        lines = text.split("\n")
+        added = 0
+        for number, line in enumerate(lines):
+            if "[" in line:
+                line, own = self._links.read_external(line, titles, dropped)
+                added += own
+            if "''" in line or '""' in line:
+                line = read_quotes(line)
+            lines[number] = line
+        return "\n".join(lines), added
+
+
+def _order(language: str, known: dict[str, list[str]], variant: str | None) -> list[str]:
+    if variant is not None and variant not in known:
+        choice = f"; expected one of {', '.join(known)}" if known else ", which is written in one way only"
+        raise UsageError(f"--variant: {variant!r} is no variant of {language!r}{choice}")
+    if not known:
+        return []
+    of_language = known.get(language, list(known))
+    chosen = variant or next((code for code in of_language if code != language), language)
+    return list(dict.fromkeys([*known.get(chosen, [chosen]), *of_language, *known]))
+
+
+def _split(text: str, titles: list[str], links: int, dropped: Counter[DropReason]) -> ReadArticle:
+    """Take the marks out of `text`."""
+    parts, starts, ends, targets = [], [], [], []
+    length = position = 0
+    for found in _LINK.finditer(text):
+        before, words = text[position : found.start()], found[2]
+        position = found.end()
+        parts += (before, words)
+        start = length + len(before) + len(words) - len(words.lstrip())
+        length += len(before) + len(words)
+        end = length - len(words) + len(words.rstrip())
+        if start < end:
+            starts.append(start)
+            ends.append(end)
+            targets.append(titles[int(found[1])])
+        else:
+            dropped[DropReason.NO_WORDS] += 1
+    parts.append(text[position:])
+    return ReadArticle("".join(parts), starts, ends, targets, links, dropped)
