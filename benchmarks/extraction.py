@@ -1,4 +1,4 @@
-"""Our own extraction beside the published way, WikiExtractor and preprocess_wikipedia.py: time, memory, hours to come."""
+"""Our own extraction beside the published way, WikiExtractor and preprocess_wikipedia.py: time, memory, hours."""
 
 import bz2
 from collections.abc import Sequence
