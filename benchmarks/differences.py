@@ -1,10 +1,10 @@
 """Why an article differs between the two ways: a set of reasons with which it is equal and without one of which it is
 not, found by trying them out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.normalisations import LINK_NORMALISATIONS, NORMALISATIONS, Normalisation, links_of
+from benchmarks.normalisations import LINK_NORMALISATIONS, NORMALISATIONS, Normalisation, links_of, without_layout
 from benchmarks.reasons import REWRITINGS, Rewriting
 from benchmarks.two_ways import GUARD, START, Dump
 
@@ -91,7 +91,7 @@ def normalise(article: str, normalisations: Iterable[Normalisation], dump: Dump)
     """The article without the differences that the normalisations take away."""
     for normalisation in normalisations:
         article = normalisation.apply(article, dump)
-    return article
+    return without_layout(article)
 
 
 def with_links(article: str | None) -> str | None:
@@ -105,18 +105,22 @@ def _without(reason: Rewriting, chosen: Mapping[str, tuple[Rewriting, ...]]) -> 
 
 @dataclass(slots=True)
 class KeptLinks:
-    """Links of the published way: how many of them our own way has, too, `lost` those that it has not, as (article,
-    page, words), `set_aside` those that lead to no page of the wiki or have no words; `gained` are ours alone."""
+    """Links of the published way: how many of them our own way has, too; the others as (article, page, words): `gone`
+    for the reasons that explain the article, or `lost`. `set_aside`: those that lead to no page of the wiki or have no
+    words. `gained`: links of ours alone."""
 
     kept: int = 0
+    gone: list[tuple[str, str, str]] = field(default_factory=list)
     lost: list[tuple[str, str, str]] = field(default_factory=list)
     set_aside: int = 0
     gained: int = 0
 
 
-def count_links(dump: Dump, published: Mapping[str, str], own: Mapping[str, str]) -> KeptLinks:
+def count_links(
+    dump: Dump, published: Mapping[str, str], own: Mapping[str, str], explained: Collection[str]
+) -> KeptLinks:
     """Compare the links article by article, in their order: each leads to the same page, and its words, quotation marks
-    and spaces aside, may grow by a link trail only."""
+    and spaces aside, may grow at their end only. `explained`: articles whose difference has named reasons."""
     links = KeptLinks()
     for title, article in published.items():
         mine = links_of(normalise(own.get(title, ""), LINK_NORMALISATIONS, dump))
@@ -126,7 +130,8 @@ def count_links(dump: Dump, published: Mapping[str, str], own: Mapping[str, str]
         for target, words in theirs:
             place = next((n for n in range(position, len(mine)) if _is_same((target, words), mine[n])), None)
             if place is None:
-                links.lost.append((title, target.partition("\t")[0], words))
+                missing = links.gone if title in explained else links.lost
+                missing.append((title, target.partition("\t")[0], words))
             else:
                 position, kept = place + 1, kept + 1
         links.kept += kept

@@ -57,8 +57,12 @@ def _without_lines_of_punctuation(article: str, _: Dump) -> str:
 
 def _without_spaces(article: str, _: Dump) -> str:
     article = _LAST_SPACES.sub(rf"{END}\1", _FIRST_SPACES.sub(r"\2\1", article))
-    article = re.sub(r"\s*\n\s*", "\n", re.sub(r"[ \t]+", " ", article))
-    return _AT_PUNCTUATION.sub("", article).strip()
+    return _AT_PUNCTUATION.sub("", re.sub(r"[ \t]+", " ", article))
+
+
+def without_layout(article: str) -> str:
+    """The article without spaces at the ends of lines and blank lines, which do not count (wide ones of U+3000 do)."""
+    return re.sub(r"[ \t]*\n[ \t\n]*", "\n", article).strip(" \t\n")
 
 
 def _title(link: re.Match[str]) -> str:
@@ -74,7 +78,7 @@ NORMALISATIONS = (  # in the order in which they are applied
     *LINK_NORMALISATIONS,
     Normalisation("apostrophes", "which are bold, italics or themselves is seen by line", _without_apostrophes),
     Normalisation("line of punctuation", "it is left out, not every second one", _without_lines_of_punctuation),
-    Normalisation("spaces", "at the ends of lines and links, and beside punctuation", _without_spaces),
+    Normalisation("spaces", "at the ends of links, and beside punctuation", _without_spaces),
 )
 
 
