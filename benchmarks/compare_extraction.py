@@ -1,8 +1,8 @@
 r"""Compare the extraction of our own with the published way, article by article: equal, or for which reasons not.
 
 The published way is run_wikiextractor.py and preprocess_wikipedia.py, our own is extract_articles.py. A reason is given
-where the published way, without WikiExtractor's defect of this name (`benchmarks.reasons`), makes the same article as
-our own; so WikiExtractor runs some 30 times on the articles that differ. The dump is held in memory.
+where the published way, once the defect of this name is undone in the wikitext, makes the same article as our own: so
+WikiExtractor runs some 30 times on the articles that differ. The dump is held in memory.
 
     python benchmarks/compare_extraction.py ltgwiki-2026-01-01-p1p4711.xml.bz2 --show 10
 """
@@ -50,7 +50,8 @@ class Comparison:
         yield from (f"{count:>8,}  {reason.name}: {reason.rule}" for reason, count in counted.most_common())
         links = self.links
         yield f"links of the published way: {links.kept:,} kept, {len(links.lost):,} lost; gained: {links.gained:,}"
-        yield f"not counted: {links.set_aside:,} without words, or to another wiki"
+        yield f"of those kept {links.other_words:,} have other words than by a link trail, spaces or quotation marks"
+        yield f"not counted: {links.set_aside:,} without words, or that lead to no page of the wiki"
         yield from (f"{title}: lost [[{target}|{words}]]" for title, target, words in links.lost)
 
     def lines(self) -> Iterator[str]:
