@@ -61,7 +61,7 @@ class DropReason(StrEnum):
     # links of wikitext on the way to anchors
     IN_TEMPLATE = "in a template"
     IN_NOTE = "in a note (ref)"
-    IN_EXTENSION = "in a gallery, formula or other extension"
+    IN_EXTENSION = "in a gallery, formula or code"
     IN_TABLE = "in a table"
     IN_LIST = "in a list"
     IN_EMPTY_SECTION = "in the heading of an empty section"
@@ -70,7 +70,7 @@ class DropReason(StrEnum):
     INTERLANGUAGE = "to the page in another language"
     OTHER_NAMESPACE = "to a page of another namespace"
     OTHER_WIKI = "to another wiki"
-    NOT_A_LINK = "not a link: unclosed, or no title may be so"
+    NOT_A_LINK = "not a link, shown as it is"
     TEMPLATE_TARGET = "its target comes from a template"
     NO_WORDS = "link without words"
     UNACCOUNTED = "not accounted for (a bug)"
