@@ -43,7 +43,7 @@ CASES = [
     ("Conjunto", "El {|x|} y la [[pera]] de {|[[mar]]|}.", "table mark in a line"),
     ("Direcciones", "Lea [http://a.org el libro de [[mar]]] y la [[pera]].", "address, and links in its words"),
     ("Espacios", "La [[pera]] y el [[mar  muerto]].", "title"),
-    ("Vacío", "La [[pera]] y [[Mar|{{x}}]].", "link without words"),
+    ("Vacío", "La [[pera]] y[[Mar|{{x}}]] todo.", "link without words"),
     ("Malta", "La [[pera]] de [[mar]].", "title like the template namespace"),
     ("Dos", "Los [[libro]]s <small>del [[mar]]</small>.", "small; link trail"),
 ]
