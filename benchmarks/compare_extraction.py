@@ -1,8 +1,8 @@
 r"""Compare the extraction of our own with the published way, article by article: equal, or for which reasons not.
 
 The published way is run_wikiextractor.py and preprocess_wikipedia.py, our own is extract_articles.py. A reason is given
-where the published way, without WikiExtractor's defect of this name (`benchmarks.reasons`), makes the same article as
-our own; so WikiExtractor runs some 30 times on the articles that differ. The dump is held in memory.
+where the published way, once the defect of this name is undone in the wikitext, makes the same article as our own: so
+WikiExtractor runs some 30 times on the articles that differ. The dump is held in memory.
 
     python benchmarks/compare_extraction.py ltgwiki-2026-01-01-p1p4711.xml.bz2 --show 10
 """
@@ -18,13 +18,11 @@ import click
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is not part of the package
 
 from benchmarks.differences import Explainer, KeptLinks, Reason, count_links, with_links
-from benchmarks.normalisations import without_layout
 from benchmarks.two_ways import END, START, WORDS, Dump
 from leia.base.cli import EXISTING_FILE, OUTPUT_FILE, allow_truncated_option, command, num_workers_option
 from leia.corpus.dump_parts import find_parts
 
 _AROUND = 60
-_UNEXPLAINED = "differ without a named reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +45,20 @@ class Comparison:
         unexplained = sum(reasons is None for reasons in self.articles.values())
         named = len(self.articles) - equal - unexplained
         yield f"{self.site}: {len(self.articles):,} articles, {self.share(equal)} equal"
-        yield f"{self.share(named)} differ for named reasons alone, {self.share(unexplained)} {_UNEXPLAINED}"
+        yield f"{self.share(named)} differ for named reasons alone, {self.share(unexplained)} for another:"
         counted = Counter(reason for reasons in self.articles.values() for reason in reasons or ())
         yield from (f"{count:>8,}  {reason.name}: {reason.rule}" for reason, count in counted.most_common())
         links = self.links
-        yield f"links of the published way: {links.kept:,} kept, {len(links.gone):,} gone for a reason named above,"
-        yield f"{len(links.lost):,} lost; {links.set_aside:,} not counted, without words or to another wiki"
-        yield f"links of our own way alone: {links.gained:,}"
-        for title, target, words in links.gone:
-            yield f"{title}: [[{target}|{words}]] gone for: {self._reasons(title)}"
+        yield f"links of the published way: {links.kept:,} kept, {len(links.lost):,} lost; gained: {links.gained:,}"
+        yield f"of those kept {links.other_words:,} have other words than by a link trail, spaces or quotation marks"
+        yield f"not counted: {links.set_aside:,} without words, or that lead to no page of the wiki"
         yield from (f"{title}: lost [[{target}|{words}]]" for title, target, words in links.lost)
-
-    def _reasons(self, title: str) -> str:
-        return "; ".join(reason.name for reason in self.articles[title] or ())
 
     def lines(self) -> Iterator[str]:
         """A line for each article: its title, and whether it is equal or why not; those without a reason come first."""
         for title, reasons in sorted(self.articles.items(), key=lambda row: (row[1] is not None, not row[1])):
-            found = "equal" if reasons == () else self._reasons(title) or f"{_UNEXPLAINED}: {self.examples[title]}"
-            yield f"{title}\t{found}"
+            found = "equal" if reasons == () else "; ".join(reason.name for reason in reasons or ())
+            yield f"{title}\t{found or self.examples[title]}"
 
 
 @command
@@ -99,13 +92,13 @@ def compare(dump: Dump) -> Comparison:
     own, documents = dump.own(), dump.published()
     published = {title: text for title, text in documents.items() if with_links(text)}
     titles = [title for title in dump.sources if title in published or title in own]
-    different = [t for t in titles if without_layout(published.get(t, "")) != without_layout(own.get(t, ""))]
+    different = [title for title in titles if published.get(title) != own.get(title)]
     explainer = Explainer(dump, own)
     explained = explainer.explain(different)
     unexplained = [title for title in different if title not in explained]
     articles = dict.fromkeys(titles, ()) | dict.fromkeys(unexplained) | explained
     examples = {title: _first_difference(*explainer.closest(title)) for title in unexplained}
-    return Comparison(dump.wiki.site, articles, count_links(dump, published, own, explained), examples)
+    return Comparison(dump.wiki.site, articles, count_links(dump, published, own), examples)
 
 
 def _first_difference(published: str, own: str) -> str:

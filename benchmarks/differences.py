@@ -1,14 +1,17 @@
 """Why an article differs between the two ways: a set of reasons with which it is equal and without one of which it is
 not, found by trying them out."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.normalisations import LINK_NORMALISATIONS, NORMALISATIONS, Normalisation, links_of, without_layout
-from benchmarks.reasons import REWRITINGS, Rewriting
+from benchmarks.normalisations import LINK_NORMALISATIONS, NORMALISATIONS, Normalisation, links_of
+from benchmarks.reasons_of_links import LINKS
+from benchmarks.reasons_of_markup import MARKUP
+from benchmarks.rewriting import Rewriting
 from benchmarks.two_ways import GUARD, START, Dump
 
 Reason = Rewriting | Normalisation
+REWRITINGS = (*MARKUP, *LINKS)
 MALTA = Rewriting("title like the template namespace", "Malta is an article", lambda wikitext, wiki: wikitext)
 """The one reason that is not in the wikitext: the page is given another title."""
 
@@ -73,7 +76,7 @@ class Explainer:
 
     def _needed(self, title: str, published: str | None) -> tuple[Normalisation, ...]:
         needed = NORMALISATIONS
-        for reason in NORMALISATIONS:
+        for reason in reversed(NORMALISATIONS):  # the most general first
             less = tuple(kept for kept in needed if kept is not reason)
             if self._equal(title, published, less):
                 needed = less
@@ -91,7 +94,7 @@ def normalise(article: str, normalisations: Iterable[Normalisation], dump: Dump)
     """The article without the differences that the normalisations take away."""
     for normalisation in normalisations:
         article = normalisation.apply(article, dump)
-    return without_layout(article)
+    return article
 
 
 def with_links(article: str | None) -> str | None:
@@ -105,22 +108,19 @@ def _without(reason: Rewriting, chosen: Mapping[str, tuple[Rewriting, ...]]) -> 
 
 @dataclass(slots=True)
 class KeptLinks:
-    """Links of the published way: how many of them our own way has, too; the others as (article, page, words): `gone`
-    for the reasons that explain the article, or `lost`. `set_aside`: those that lead to no page of the wiki or have no
-    words. `gained`: links of ours alone."""
+    """Links of the published way: how many our own way has, too, and with how many of those `other_words`; `lost` those
+    that it has not, as (article, page, words); `set_aside` those that lead to no page of the wiki or have no words.
+    `gained` are ours alone."""
 
     kept: int = 0
-    gone: list[tuple[str, str, str]] = field(default_factory=list)
+    other_words: int = 0
     lost: list[tuple[str, str, str]] = field(default_factory=list)
     set_aside: int = 0
     gained: int = 0
 
 
-def count_links(
-    dump: Dump, published: Mapping[str, str], own: Mapping[str, str], explained: Collection[str]
-) -> KeptLinks:
-    """Compare the links article by article, in their order: each leads to the same page, and its words, quotation marks
-    and spaces aside, may grow at their end only. `explained`: articles whose difference has named reasons."""
+def count_links(dump: Dump, published: Mapping[str, str], own: Mapping[str, str]) -> KeptLinks:
+    """Compare the links article by article, in their order: the same link is one that leads to the same page."""
     links = KeptLinks()
     for title, article in published.items():
         mine = links_of(normalise(own.get(title, ""), LINK_NORMALISATIONS, dump))
@@ -128,22 +128,18 @@ def count_links(
         links.set_aside += len(links_of(article)) - len(theirs)
         position, kept = 0, 0
         for target, words in theirs:
-            place = next((n for n in range(position, len(mine)) if _is_same((target, words), mine[n])), None)
+            place = next((n for n in range(position, len(mine)) if mine[n][0] == target), None)
             if place is None:
-                missing = links.gone if title in explained else links.lost
-                missing.append((title, target.partition("\t")[0], words))
-            else:
-                position, kept = place + 1, kept + 1
+                links.lost.append((title, target.partition("\t")[0], words))
+                continue
+            position, kept = place + 1, kept + 1
+            links.other_words += not _bare(mine[place][1]).startswith(_bare(words))
         links.kept += kept
         links.gained += len(mine) - kept
     links.gained += sum(len(links_of(article)) for title, article in own.items() if title not in published)
     return links
 
 
-def _is_same(published: tuple[str, str], own: tuple[str, str]) -> bool:
-    (target, words), (own_target, own_words) = published, own
-    return target == own_target and _bare(own_words).startswith(_bare(words))
-
-
 def _bare(words: str) -> str:
+    """`words` without quotation marks and spaces."""
     return "".join(words.replace('"', "").replace("'", "").split())

@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from leia.base.errors import InputError
 from leia.base.step import Counts
 from leia.corpus.articles import Page as LinkedPage
 from leia.corpus.articles import Pages
@@ -102,7 +103,11 @@ class Dump:
                 file.writelines(element + PAGE_END + b"\n" for element in elements)
                 file.write(DUMP_END + b"\n")
             with redirect_stderr(StringIO()):  # WikiExtractor's warnings, and a progress bar for each of many runs
-                extract_articles([path], Path(folder), self._processes, Counts())
+                try:
+                    extract_articles([path], Path(folder), self._processes, Counts())
+                except InputError as error:
+                    if "holds no article" not in str(error):
+                        raise
             documents = (document for file in find_files(folder) for document in read_documents(file))
             return {_put_back(document.title): self._read(document.markup) for document in documents}
 
