@@ -11,6 +11,7 @@ from leia.base.errors import DropReason
 from leia.corpus.languages import link_trail
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.targets import Kind, Target, resolve_target
+from leia.corpus.titles import unquote
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, TEMPLATE
 
 _LINK = re.compile(rf"((?:[^\0-\x1f<>\[\]{{}}|\x7f]|{TEMPLATE})++)(?:\|(.+?))?\]\]", re.DOTALL)
@@ -118,7 +119,7 @@ def _words(link: re.Match[str], piece: str) -> tuple[str, str]:
     target, label = link.groups()
     after = piece[link.end() :]
     if label is None:
-        return target.strip().removeprefix(":").strip(), after
+        return unquote(target).strip().removeprefix(":").strip(), after
     if after[:1] == "]" and "[" in label:  # the first of ]]] belongs to the label
         label, after = f"{label}]", after[1:]
     return (_LINE_BREAK.sub(" ", label) if "\n" in label else label), after
