@@ -62,6 +62,8 @@ def read_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> st
             if links := content.count("[["):
                 dropped[_reason(name)] += links
             parts.append(literals.mark(content, "codice") if name == _CODE else REMOVED)
+        else:  # an end without a start
+            parts.append(REMOVED)
     parts.append(text[position:])
     return "".join(parts)
 
