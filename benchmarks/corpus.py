@@ -1,7 +1,8 @@
-"""Time every corpus step on a larger dump, beside the floor measured in the same run.
+"""Time every corpus step on a larger dump, beside the floor measured in the same run, and both ways of extraction.
 
 Floors: decompression to nowhere by lbzip2 (bzip2 where that is not installed), a BeautifulSoup pass over the same text,
 the tokenizer's own `encode_batch`. Steps and floors are whole processes, start-up included, the best of some rounds.
+Then our own extraction and the published way in turn, the median counts, and the hours that follow for two Wikipedias.
 
     python scripts/benchmark.py corpus --scale 100
 """
@@ -18,13 +19,15 @@ from typing import Any
 
 import click
 
+from benchmarks.extraction import time_extraction
 from benchmarks.inputs import Inputs, Sources, make_inputs
-from benchmarks.measure import Measurement, measure
+from benchmarks.measure import Measurement, measure, script
 from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, option
 from leia.base.pool import available_cores
 from leia.base.text import markdown_table
+from leia.corpus.dumps import start_of_dump
+from leia.corpus.siteinfo import read_wiki
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 SAMPLE = Path(__file__).parents[1] / "tests" / "sample"
 
 
@@ -102,7 +105,10 @@ def corpus(
     )
     with tempfile.TemporaryDirectory(dir=work_dir) as folder:
         rows = run_steps(sources, Path(folder) / "once", scale, model_name, rounds)
-        click.echo(f"{available_cores()} cores, scale {scale}, best of {rounds}\n{table(rows)}")
+        click.echo(f"{available_cores()} cores, scale {scale}, best of {rounds}\n{table(rows)}\n")
+        ids = Path(folder) / "once" / "ids" / f"{_language(sources.pages)}-wikidata-ids.tsv"
+        extraction = time_extraction(sources.pages, ids, Path(folder) / "extraction", scale, rounds)
+        click.echo("\n".join(extraction.lines(available_cores())))
         if growth:
             larger = run_steps(sources, Path(folder) / "four times", 4 * scale, model_name, rounds)
             click.echo(f"\nscale {4 * scale}\n{table(larger)}\n\nfour times the input costs")
@@ -127,13 +133,9 @@ def time_step(step: Step, rounds: int) -> Row:
     return Row(step, min(ours, key=attrgetter("seconds")), min(floors, key=attrgetter("seconds")))
 
 
-def script(name: str, **options: object) -> list[object]:
-    return [sys.executable, SCRIPTS / name, *(part for key, value in options.items() for part in (f"--{key}", value))]
-
-
 def steps_to_articles(inputs: Inputs, folder: Path) -> Iterator[Step]:
     """The steps that do not need a tokenizer; each reads what those before it wrote."""
-    language = _language(inputs.text.path)
+    language = _language(inputs.pages.path)
     redirects, ids = folder / "redirects.tsv", folder / "ids"
     pages = script("extract_wikipedia_redirects.py", dump_file=inputs.pages.path, output_file=redirects)
     yield Step("redirects", inputs.pages.megabytes, "MB", pages, decompression(inputs.pages.path))
@@ -196,10 +198,8 @@ def decompression(path: Path) -> Floor:
     return Floor("bzip2", ["bzip2", "-dc", path])
 
 
-def _language(text: Path) -> str:
-    from leia.corpus.wikiextractor import find_files, read_documents
-
-    return next(read_documents(find_files(text)[0])).language
+def _language(pages: Path) -> str:
+    return read_wiki(start_of_dump(pages).decode("utf-8", "replace")).language
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -47,18 +47,19 @@ class Inputs:
 
 def make_inputs(sources: Sources, folder: Path, scale: int) -> Inputs:
     """The inputs in `folder`; each dump has `scale` times the size of the pages dump, or what comes nearest."""
-    pages, entities, table = map(_read, (sources.pages, sources.entities, sources.table))
+    pages, entities, table = map(read_dump, (sources.pages, sources.entities, sources.table))
     entities = fill_entities(entities)
     size = scale * len(pages)
     return Inputs(
-        repeat_dump(pages, folder / "pages-articles.xml.bz2", b"  <page>", b"</mediawiki>", size),
+        repeat_pages(pages, folder / "pages-articles.xml.bz2", scale),
         repeat_dump(entities, folder / "all.json.bz2", b"{", b"]", size),
         repeat_dump(table, folder / "wb_items_per_site.sql.gz", b"INSERT", b"/*!40000 ALTER TABLE", size),
         repeat_text(sources.pages, folder, scale),
     )
 
 
-def _read(path: Path) -> bytes:
+def read_dump(path: Path) -> bytes:
+    """The decompressed contents."""
     with {".bz2": bz2.open, ".gz": gzip.open}.get(path.suffix, open)(path, "rb") as file:
         return file.read()
 
@@ -111,6 +112,11 @@ def repeat_dump(text: bytes, target: Path, first: bytes, last: bytes, size: int)
             file.write(unit)
         file.write(compress(body * (times % copies) + foot))
     return Sized(target, (len(head) + len(foot) + times * len(body)) / 1e6)
+
+
+def repeat_pages(text: bytes, target: Path, scale: int) -> Sized:
+    """Write `scale` times the pages of a dump, in one dump."""
+    return repeat_dump(text, target, b"  <page>", b"</mediawiki>", scale * len(text))
 
 
 def repeat_text(pages: Path, folder: Path, scale: int) -> Sized:

@@ -1,11 +1,15 @@
 """Run a command as users run it and measure it: seconds, and the peak memory of all its processes together."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
+
+_SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 
@@ -16,6 +20,11 @@ class Measurement:
 
     seconds: float
     peak_bytes: int
+
+
+def script(name: str, **options: object) -> list[object]:
+    """The command that runs one of our scripts."""
+    return [sys.executable, _SCRIPTS / name, *(part for key, value in options.items() for part in (f"--{key}", value))]
 
 
 def measure(command: Sequence[object]) -> Measurement:

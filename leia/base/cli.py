@@ -118,6 +118,15 @@ class OneLineErrors(click.Command):
 
 
 class Command(OneLineErrors):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """click's, but for an input that is given twice where one is read: the last would count without a word."""
+        for parameter in self.params:
+            if isinstance(parameter.type, InputPath) and not parameter.multiple:
+                given = [word for word in args if word.partition("=")[0] in parameter.opts]
+                if len(given) > 1:
+                    raise click.UsageError(f"expected {parameter.opts[0]} once, found it {len(given)} times", ctx)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Required": []}
         for parameter in self.get_params(ctx):

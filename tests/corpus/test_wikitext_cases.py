@@ -48,7 +48,9 @@ def read_cases(path: Path) -> list[Case]:
 def all_cases() -> list:
     cases = [case for path in sorted(CASES.glob("F*.txt")) for case in read_cases(path)]
     return [
-        pytest.param(case, id=f"{case.file}: {case.name}", marks=[pytest.mark.xfail(reason=case.known_fault, strict=True)])
+        pytest.param(
+            case, id=f"{case.file}: {case.name}", marks=[pytest.mark.xfail(reason=case.known_fault, strict=True)]
+        )
         if case.known_fault
         else pytest.param(case, id=f"{case.file}: {case.name}")
         for case in cases

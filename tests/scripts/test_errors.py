@@ -94,6 +94,8 @@ def test_an_option_that_a_script_does_not_have_is_one_line(name):
 
 
 def test_wrong_values_are_one_line():
+    twice = wrong_use("extract_wikidata_ids.py", "--dump_file", "a", "--dump_file=b")
+    assert "expected --dump_file once, found it 2 times" in twice
     assert "'x' is not a valid integer range; main --help" in wrong_use("preprocess_wikipedia.py", "--num_workers", "x")
     assert "'x' is not one of" in wrong_use("evaluate.py", "--scoring", "x")
     assert "Missing command" in wrong_use("benchmark.py")

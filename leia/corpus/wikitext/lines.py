@@ -10,7 +10,7 @@ from collections import Counter
 from leia.base.errors import DropReason
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, REMOVED, TEMPLATE
 
-_HEADING = re.compile(r"(={1,6})(.+?)(={1,6})\s*\Z")
+_HEADING = re.compile(r"(={2,6})(.+?)(={2,6})\s*\Z")
 _LIST = re.compile(f"[{REMOVED}{TEMPLATE}]*[*#;]")
 _WORD = re.compile(r"[\w\x04]")  # a letter, a digit or the mark of a literal piece
 _DOTS = re.compile(r"\.{4,}")
