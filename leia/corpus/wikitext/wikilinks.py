@@ -8,10 +8,12 @@ from collections import Counter
 from functools import cache, lru_cache, partial
 
 from leia.base.errors import DropReason
-from leia.corpus.languages import link_trail
+from leia.corpus.languages import link_prefix, link_trail
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.targets import Kind, Target, resolve_target
-from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, TEMPLATE
+from leia.corpus.titles import unquote
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, REMOVED, TEMPLATE, without_marks
+from leia.corpus.wikitext.quotes import read_quotes
 
 _LINK = re.compile(rf"((?:[^\0-\x1f<>\[\]{{}}|\x7f]|{TEMPLATE})++)(?:\|(.+?))?\]\]", re.DOTALL)
 _TARGET = re.compile(r"([^\0-\x1f<>\[\]{}|\x7f]++)\|")
@@ -43,6 +45,8 @@ class LinkReader:
     def __init__(self, wiki: Wiki) -> None:
         self._resolve = lru_cache(maxsize=1 << 16)(partial(_resolve, wiki=wiki))
         self._trail = re.compile(link_trail(wiki.language) or r"(?!)")
+        prefix = link_prefix(wiki.language)
+        self._prefix = re.compile(prefix) if prefix else None
         host = rf"(?:https?:)?//{re.escape(wiki.language)}(?:\.m)?\.wikipedia\.org/wiki/"
         self._own_page = re.compile(host + r"([^?\s]+)", re.IGNORECASE)
 
@@ -65,7 +69,8 @@ class LinkReader:
                 words, after = _words(found, piece)
                 if trail := self._trail.match(after):
                     words, after = words + trail[0], after[trail.end() :]
-                parts += (_mark(target.title, words, titles), after)
+                prefix = self._take_prefix(parts) if self._prefix else ""
+                parts += (_mark(target.title, prefix + words, titles), after)
             elif target.kind in _HIDDEN:
                 dropped[_REASONS[target.kind]] += 1
                 parts.append(piece[found.end() :])
@@ -82,6 +87,15 @@ class LinkReader:
                 parts.append(f"[[{piece}")
             number += 1
         return "".join(parts)
+
+    def _take_prefix(self, parts: list[str]) -> str:
+        """Take the letters that belong to the link behind them away from the last part."""
+        backwards = parts[-1][::-1]  # so that the letters are found at one try
+        found = self._prefix.match(backwards)
+        if found is None:
+            return ""
+        parts[-1] = backwards[found.end() :][::-1]
+        return found[0][::-1]
 
     def _is_file(self, piece: str) -> bool:
         target = _TARGET.match(piece)
@@ -105,7 +119,8 @@ class LinkReader:
             own += 1
             target = self._resolve(f":{page[1]}")
             if target.kind is Kind.ARTICLE:
-                parts.append(_mark(target.title, words, titles))
+                words, inner, rest = words.partition(LINK_START)  # a link in its words ends it
+                parts += (_mark(target.title, words, titles), inner, rest)
             else:
                 dropped[_REASONS[target.kind]] += 1
                 parts.append(words)
@@ -118,10 +133,16 @@ def _words(link: re.Match[str], piece: str) -> tuple[str, str]:
     target, label = link.groups()
     after = piece[link.end() :]
     if label is None:
-        return target.strip().removeprefix(":").strip(), after
+        words = without_marks(unquote(target)) if "%" in target else target
+        words = words.lstrip().removeprefix(":").lstrip()
+        return words.replace("'", f"'{REMOVED}") if "''" in words else words, after  # apostrophes of a title
     if after[:1] == "]" and "[" in label:  # the first of ]]] belongs to the label
         label, after = f"{label}]", after[1:]
-    return (_LINE_BREAK.sub(" ", label) if "\n" in label else label), after
+    if "\n" in label:
+        label = _LINE_BREAK.sub(" ", label)
+    if "''" in label:
+        label = read_quotes(label)  # bold and italics begin and end within the words
+    return label.replace("[", f"[{REMOVED}") if "[" in label else label, after  # no external link in it
 
 
 def _mark(title: str, words: str, titles: list[str]) -> str:
