@@ -1,6 +1,6 @@
 """Whatever wikitext holds: no crash, links lie in the text, none is lost without a reason, and the work is linear."""
 
-import sys
+import time
 from functools import cache
 
 import pytest
@@ -21,9 +21,9 @@ PIECES = (
     "<ul>", "<li>", "</ul>", "<code>", "</code>", "<small>", "</small>", "<br>", "<foo>", "<", ">", "/>", "&lt;",
     "&#2;", "&#91;", "&", "%02", "%5B", "%", "__TOC__", "__", "＿＿", "http://", "[http://x.org ", "https:",
     "[https://es.wikipedia.org/wiki/A ", "[//", "[mailto:a", "[[Archivo:A.jpg|", "[[Categoría:A", "[[A|", "[[:en:", "#",
-    "\n", "\n\n", "\n* ", "\n# ", "\n: ", "\n== ", " ==\n", "\n=", "=", "\n{|", "\n|}", "\n|", " ", "\t", "  ", "\u3000",
-    "a", "A b", "España", "日本", "و", "1", ".", ",", "(", ")", "\x01", "\x02", "\x03", "\x04", "\x05", "\x06", "\x07",
-    "\x02" "0\x07", "\x04" "0\x05", "\0", "\r", "\u2028", "\u200e",
+    "\n", "\n\n", "\n* ", "\n# ", "\n: ", "\n== ", " ==\n", "\n=", "=", "\n{|", "\n|}", "\n|", " ", "\t", "  ",
+    "\u3000", "a", "A b", "España", "日本", "و", "1", ".", ",", "(", ")", "\x01", "\x02", "\x03", "\x04", "\x05",
+    "\x06", "\x07", "\x02" "0\x07", "\x04" "0\x05", "\0", "\r", "\u2028", "\u200e",
 )
 # fmt: on
 
@@ -60,23 +60,68 @@ def test_ten_thousand_pages(language, pieces):
     check(language, "".join(pieces))
 
 
-def work_of(language: str, wikitext: str) -> int:
-    """How many lines of this project run while `wikitext` is read, and how many characters they hand over: what
-    a loop does shows in the first, slices and patterns in the time alone."""
-    lines = 0
-
-    def trace(frame, event, _):
-        nonlocal lines
-        lines += event == "line"
-        return trace if "leia" in frame.f_code.co_filename else None
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        check(language, wikitext)
-    finally:
-        sys.settrace(before)
-    return lines
+def assert_linear(unit: str, language: str, before: str = "", behind: str = "", length: int = 10_000) -> None:
+    """Four times the text takes four times as long, and not more than three times that on a machine that is busy."""
+    reader = reader_of(language)
+    short, long = (f"{before}{unit * (size // len(unit))}{behind}" for size in (length, 4 * length))
+    for _ in range(5):  # a machine that is busy is not so each time
+        seconds = []
+        for wikitext in (short, long):
+            start = time.process_time()
+            reader.read(wikitext)
+            seconds.append(time.process_time() - start)
+        if seconds[1] <= 12 * max(seconds[0], SHORTEST):
+            return
+    raise AssertionError(
+        f"{before!r} + {unit!r} * n + {behind!r}: {seconds[0]:.3f} s, of four times n {seconds[1]:.3f} s"
+    )
 
 
-HOSTILE = [*PIECES, *(f"{piece}a" for piece in PIECES), *(f"{piece}\n" for piece in PIECES)]
+SHORTEST = 0.002  # seconds; less is not measured well
+
+
+@pytest.mark.parametrize("more", ["", "a"])
+def test_the_work_grows_with_the_length(more):
+    for piece in PIECES:
+        assert_linear(piece + more, "zh", length=5_000)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("more", ["", "a", " ", "\n"], ids=["alone", "a letter", "a space", "a line"])
+def test_the_work_of_200_000_characters(language, more):
+    for piece in PIECES:
+        assert_linear(piece + more, language, length=50_000)
+
+
+@given(st.sampled_from(LANGUAGES), st.lists(st.sampled_from(PIECES), min_size=2, max_size=4).map("".join))
+@settings(max_examples=60)
+def test_the_work_of_several_pieces_grows_with_the_length(language, unit):
+    assert_linear(unit, language)
+
+
+@pytest.mark.thorough
+@settings(max_examples=500)
+@given(
+    st.sampled_from(LANGUAGES),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join),
+    st.sampled_from(("", *PIECES)),
+    st.sampled_from(("", *PIECES)),
+)
+def test_the_work_of_200_000_characters_of_several_pieces(language, unit, before, behind):
+    assert_linear(unit, language, before, behind, length=50_000)
+
+
+@pytest.mark.parametrize(
+    "wikitext",
+    [
+        "".join(f"-{{zh-hans:{'x' * 20}" for _ in range(4000)) + "}-" * 4000,
+        "{{" * 40_000 + "x" * 40_000 + "}}" * 40_000,
+        "[[A|" * 20_000 + "x" + "]]" * 20_000,
+        "-{zh-hans:a;" + " " * 100_000 + "b}-",
+        "[[Archivo:A.jpg|" * 10_000 + "]]" * 10_000,
+    ],
+    ids=["rules", "templates", "links", "spaces in a rule", "files"],
+)
+def test_what_lies_in_each_other(wikitext):
+    check("zh", wikitext)
