@@ -26,11 +26,6 @@ def link_trail(language: str) -> str:
     return _of(language, "link_trail")
 
 
-def link_prefix(language: str) -> str:
-    """A regular expression of the letters that belong to a link when they stand before it; empty where none do."""
-    return _of(language, "link_prefix") or ""
-
-
 def namespace_names(language: str) -> dict[str, int]:
     """Numbers of namespaces by their names and aliases, in lower case: those of every wiki and of the language."""
     return _facts()["all"]["namespaces"] | _of(language, "namespaces")

@@ -28,6 +28,7 @@ _ELSEWHERE = "includeonly"
 _NAMES = "|".join([*_LITERAL, *_FORMULA, *_NOTES, *_SHOWN, *_PROGRAMS, *_ON_THE_PAGE, _ELSEWHERE])
 _OPENING = re.compile(rf"<!--|<(/?)({_NAMES})(?=[\s/>])[^>]*>", re.IGNORECASE)
 _PAGE_NAMES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME", "ROOTPAGENAME")  # alike in articles
+_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _BRACES = re.compile(r"\{\{+|\}\}+")
 
 
@@ -118,7 +119,7 @@ def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReas
         content = text[position : closing.start() if closing else len(text)]
         position = closing.end() if closing else len(text)
         if name in _LITERAL:
-            parts.append(literals.mark(content))
+            parts.append(literals.mark(_LINE_BREAK.sub(" ", content) if name == "nowiki" else content))
         elif name in _FORMULA:
             parts.append(literals.mark(found[0] + content, "formula"))
         else:

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import cache, lru_cache, partial
 
 from leia.base.errors import DropReason
-from leia.corpus.languages import link_prefix, link_trail
+from leia.corpus.languages import link_trail
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.targets import Kind, Target, resolve_target
 from leia.corpus.titles import unquote
@@ -24,7 +24,7 @@ _PROTOCOLS = (
 )
 _PROTOCOL = re.compile(_PROTOCOLS, re.IGNORECASE)
 _EXTERNAL = re.compile(rf'\[((?:{_PROTOCOLS})[^\s\[\]<>"\0-\x1f\x7f]+)\s*([^\]\n]*)\]', re.IGNORECASE)
-_LINE_BREAK = re.compile(r"[ \t]*\n\s*")
+_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _NO_TITLE = Target(Kind.NO_TITLE)
 _REASONS = {
     Kind.SECTION: DropReason.SECTION_LINK,
@@ -45,8 +45,6 @@ class LinkReader:
     def __init__(self, wiki: Wiki) -> None:
         self._resolve = lru_cache(maxsize=1 << 16)(partial(_resolve, wiki=wiki))
         self._trail = re.compile(link_trail(wiki.language) or r"(?!)")
-        prefix = link_prefix(wiki.language)
-        self._prefix = re.compile(prefix) if prefix else None
         host = rf"(?:https?:)?//{re.escape(wiki.language)}(?:\.m)?\.wikipedia\.org/wiki/"
         self._own_page = re.compile(host + r"([^?\s]+)", re.IGNORECASE)
 
@@ -69,8 +67,7 @@ class LinkReader:
                 words, after = _words(found, piece)
                 if trail := self._trail.match(after):
                     words, after = words + trail[0], after[trail.end() :]
-                prefix = self._take_prefix(parts) if self._prefix else ""
-                parts += (_mark(target.title, prefix + words, titles), after)
+                parts += (_mark(target.title, words, titles), after)
             elif target.kind in _HIDDEN:
                 dropped[_REASONS[target.kind]] += 1
                 parts.append(piece[found.end() :])
@@ -87,15 +84,6 @@ class LinkReader:
                 parts.append(f"[[{piece}")
             number += 1
         return "".join(parts)
-
-    def _take_prefix(self, parts: list[str]) -> str:
-        """Take the letters that belong to the link behind them away from the last part."""
-        backwards = parts[-1][::-1]  # so that the letters are found at one try
-        found = self._prefix.match(backwards)
-        if found is None:
-            return ""
-        parts[-1] = backwards[found.end() :][::-1]
-        return found[0][::-1]
 
     def _is_file(self, piece: str) -> bool:
         target = _TARGET.match(piece)

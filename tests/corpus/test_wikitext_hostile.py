@@ -94,6 +94,30 @@ def test_the_work_of_200_000_characters(language, more):
         assert_linear(piece + more, language, length=50_000)
 
 
+@pytest.mark.parametrize(
+    ("before", "unit"),
+    [
+        ("[[A|\n", " "),
+        ("<nowiki>\n", " "),
+        ("-{zh-hans:a;", " "),
+        ("-{zh-hans:a;", "x=>"),
+        ("-{", ";zh-hant:"),
+        ("=", " = "),
+        ("[http://x.org", " "),
+        ("[[A", "\n"),
+        ("", "[[Archivo:A.jpg|[[B]]"),
+        ("", "[[A|[b"),
+        ("{|\n", "{|\n|"),
+        ("<poem>", "</poem>"),
+        ("", "<poem>"),
+        ("", "<b "),
+        ("", "''[[A|''b]]"),
+    ],
+)
+def test_the_work_within_a_mark_grows_with_the_length(before, unit):
+    assert_linear(unit, "zh", before, "x\n]]]</nowiki>}-", length=20_000)
+
+
 @given(st.sampled_from(LANGUAGES), st.lists(st.sampled_from(PIECES), min_size=2, max_size=4).map("".join))
 @settings(max_examples=60)
 def test_the_work_of_several_pieces_grows_with_the_length(language, unit):
