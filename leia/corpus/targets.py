@@ -4,7 +4,6 @@ The one function for the titles of redirects, ids and links in our own extractio
 resolution that the published implementation has: `leia.corpus.titles.title_of_href`.
 """
 
-import html
 import re
 import unicodedata
 from enum import Enum
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from leia.corpus.languages import is_language_code, is_other_project
 from leia.corpus.siteinfo import CATEGORY, FILE, MAIN, Wiki
 from leia.corpus.titles import clean_spaces, unquote, upper_first_letter
+from leia.corpus.wikitext.inclusions import decode_references
 
 
 class Kind(Enum):
@@ -41,7 +41,7 @@ _NO_TITLE = Target(Kind.NO_TITLE)
 # A title in its own writing, but for its first letter: nothing in it is changed or refused below.
 _LETTER = r"0-9A-Za-z\u3041-\u3096\u309b-\u9fff\uac00-\ud7a3"
 _USUAL = re.compile(rf"[{_LETTER}](?:[{_LETTER}(),'!-]| (?! |$))*")
-_REFERENCE = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z0-9]+);")
+_NO_CHARACTER = re.compile(r"&#(?:[0-9]+|[xX][0-9a-fA-F]+);")  # a reference to none that a text may hold
 _ILLEGAL = re.compile(r"[\0-\x1f\x7f<>\[\]{}|#\ufffd]|%[0-9a-fA-F]{2}|~~~|&(?:#[0-9]+|#x[0-9a-fA-F]+|[^\s&;]+);")
 _RELATIVE = re.compile(r"\.{1,2}(?:/.*)?|.*/\.{1,2}(?:/.*)?", re.DOTALL)
 _MAX_BYTES = 255
@@ -58,7 +58,9 @@ def resolve_target(target: str, wiki: Wiki) -> Target:
     if "%" in target:
         target = unquote(target)
     if "&" in target:
-        target = _REFERENCE.sub(lambda reference: html.unescape(reference[0]), target)
+        target = decode_references(target)
+        if _NO_CHARACTER.search(target):
+            return _NO_TITLE
     title = clean_spaces(unicodedata.normalize("NFC", target))
     shown = title.startswith(":")  # [[:File:X]] shows words, [[File:X]] a picture
     title = title[1:].lstrip(" ") if shown else title

@@ -28,7 +28,7 @@ _ELSEWHERE = "includeonly"
 _NAMES = "|".join([*_LITERAL, *_FORMULA, *_NOTES, *_SHOWN, *_PROGRAMS, *_ON_THE_PAGE, _ELSEWHERE])
 _OPENING = re.compile(rf"<!--|<(/?)({_NAMES})(?=[\s/>])[^>]*>", re.IGNORECASE)
 _PAGE_NAMES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME", "ROOTPAGENAME")  # alike in articles
-_LINE_BREAK = re.compile(r"[ \t]*\n\s*")
+_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _BRACES = re.compile(r"\{\{+|\}\}+")
 
 
@@ -85,6 +85,7 @@ def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReas
     """`text` without comments and extension tags. `dropped` gets the `[[` in what is left out, comments excepted."""
     parts: list[str] = []
     position = 0
+    shown_to = 0  # where the last tag ends whose content is wikitext
     closings: dict[str, re.Pattern[str] | None] = {}  # None: there is no further closing tag of this name
     # Behind the last bracket no tag is complete. Without this limit every unfinished one would be read to the end.
     last_bracket = text.rfind(">") + 1
@@ -99,12 +100,9 @@ def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReas
         if name in _ON_THE_PAGE:
             continue
         if found[1]:
-            if name in _SHOWN:
-                parts.append(REMOVED)
-            elif name != _ELSEWHERE:
-                parts.append(found[0])  # it closes nothing
+            parts.append(REMOVED if position == shown_to else found[0])  # else it closes nothing
             continue
-        if found[0].endswith("/>") or name in _SHOWN:
+        if found[0].endswith("/>"):
             parts.append(REMOVED)
             continue
         if name not in closings:
@@ -113,6 +111,10 @@ def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReas
         if closing is None and name != _ELSEWHERE:
             closings[name] = None
             parts.append(found[0])
+            continue
+        if name in _SHOWN:
+            parts.append(REMOVED)
+            shown_to = max(shown_to, closing.end())
             continue
         content = text[position : closing.start() if closing else len(text)]
         position = closing.end() if closing else len(text)

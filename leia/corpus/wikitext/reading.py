@@ -14,7 +14,7 @@ from leia.corpus.languages import switches, variants
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.wikitext.inclusions import Literals, decode_references, drop_templates, read_extension_tags
 from leia.corpus.wikitext.lines import drop_lists, shown_lines, tidy_spaces
-from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, without_marks, without_removed
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, REMOVED, without_marks, without_removed
 from leia.corpus.wikitext.quotes import read_quotes
 from leia.corpus.wikitext.tables import drop_tables
 from leia.corpus.wikitext.tags import read_tags
@@ -67,7 +67,7 @@ class WikitextReader:
         literals.number(text)
         text = drop_lists(text, dropped)
         if "__" in text or "＿＿" in text:
-            text = self._switches.sub("", text)
+            text = self._switches.sub(REMOVED, text)
         text = self._links.read_internal(text, titles, dropped)
         text, own_addresses = self._read_lines(text, titles, dropped)
         text, empty = _NO_WORDS.subn("", without_removed(text))

@@ -19,7 +19,7 @@ _SHOWN = {
 }
 # fmt: on
 _SPACES = {"br", "hr"}
-_LINES = {"p", "center", "h1", "h2", "h3", "h4", "h5", "h6"}
+_LINES = {"p", "pre", "center", "h1", "h2", "h3", "h4", "h5", "h6"}
 _TABLES = {"table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"}
 _LISTS = {"ul", "ol", "li", "dl", "dt", "dd"}
 _CODE = "code"

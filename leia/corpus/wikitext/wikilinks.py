@@ -12,7 +12,8 @@ from leia.corpus.languages import link_trail
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.targets import Kind, Target, resolve_target
 from leia.corpus.titles import unquote
-from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, TEMPLATE
+from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, REMOVED, TEMPLATE, without_marks
+from leia.corpus.wikitext.quotes import read_quotes
 
 _LINK = re.compile(rf"((?:[^\0-\x1f<>\[\]{{}}|\x7f]|{TEMPLATE})++)(?:\|(.+?))?\]\]", re.DOTALL)
 _TARGET = re.compile(r"([^\0-\x1f<>\[\]{}|\x7f]++)\|")
@@ -23,7 +24,7 @@ _PROTOCOLS = (
 )
 _PROTOCOL = re.compile(_PROTOCOLS, re.IGNORECASE)
 _EXTERNAL = re.compile(rf'\[((?:{_PROTOCOLS})[^\s\[\]<>"\0-\x1f\x7f]+)\s*([^\]\n]*)\]', re.IGNORECASE)
-_LINE_BREAK = re.compile(r"[ \t]*\n\s*")
+_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _NO_TITLE = Target(Kind.NO_TITLE)
 _REASONS = {
     Kind.SECTION: DropReason.SECTION_LINK,
@@ -106,7 +107,8 @@ class LinkReader:
             own += 1
             target = self._resolve(f":{page[1]}")
             if target.kind is Kind.ARTICLE:
-                parts.append(_mark(target.title, words, titles))
+                words, inner, rest = words.partition(LINK_START)  # a link in its words ends it
+                parts += (_mark(target.title, words, titles), inner, rest)
             else:
                 dropped[_REASONS[target.kind]] += 1
                 parts.append(words)
@@ -119,10 +121,16 @@ def _words(link: re.Match[str], piece: str) -> tuple[str, str]:
     target, label = link.groups()
     after = piece[link.end() :]
     if label is None:
-        return unquote(target).strip().removeprefix(":").strip(), after
+        words = without_marks(unquote(target)) if "%" in target else target
+        words = words.lstrip().removeprefix(":").lstrip()
+        return words.replace("'", f"'{REMOVED}") if "''" in words else words, after  # apostrophes of a title
     if after[:1] == "]" and "[" in label:  # the first of ]]] belongs to the label
         label, after = f"{label}]", after[1:]
-    return (_LINE_BREAK.sub(" ", label) if "\n" in label else label), after
+    if "\n" in label:
+        label = _LINE_BREAK.sub(" ", label)
+    if "''" in label:
+        label = read_quotes(label)  # bold and italics begin and end within the words
+    return label.replace("[", f"[{REMOVED}") if "[" in label else label, after  # no external link in it
 
 
 def _mark(title: str, words: str, titles: list[str]) -> str:
