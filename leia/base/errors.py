@@ -62,6 +62,7 @@ class DropReason(StrEnum):
     IN_TEMPLATE = "in a template"
     IN_NOTE = "in a note (ref)"
     IN_EXTENSION = "in a gallery, formula or code"
+    IN_VARIANT = "in text of another writing"
     IN_TABLE = "in a table"
     IN_LIST = "in a list"
     IN_EMPTY_SECTION = "in the heading of an empty section"

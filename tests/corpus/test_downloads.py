@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 NAME = PAGES.rpartition("/")[2]
 CONTENTS = random.Random(7).randbytes(300_000)
 PARTS = {f"p{100 * part + 1}p{100 * part + 100}": random.Random(part).randbytes(200_000) for part in range(4)}
-NEWER = {path: contents for path, contents in content_export("jawiki", "2026-01-01", PARTS).items()}
+NEWER = content_export("jawiki", "2026-01-01", PARTS)
 PART_PATHS = [path for path in NEWER if path.endswith(".bz2")]
 TABLE_FILE = "wikidatawiki-wb_items_per_site.sql.gz"
 
@@ -112,6 +112,7 @@ def test_a_site_that_knows_no_ranges_sends_all_again(site: DumpSite, tmp_path: P
     site.knows_ranges = False
     fetch_pages(site, tmp_path, waits=(0,))
     assert downloaded(tmp_path) == {NAME: CONTENTS}
+    assert len(site.ranges(PAGES)) == 2
 
 
 def test_an_export_in_parts_killed_three_times_with_a_corrupt_part_ends_verified(
@@ -130,8 +131,7 @@ def test_an_export_in_parts_killed_three_times_with_a_corrupt_part_ends_verified
         site.stop_half_way.pop(path).set()
         complete = {path.rpartition("/")[2] for path in PART_PATHS[:number]}
         assert downloaded(folder).keys() == {"SHA256SUMS", *complete}
-        newer = content_export("jawiki", "2026-02-01", PARTS)  # later runs go on with what was begun
-        site.files |= newer
+        site.files |= content_export("jawiki", "2026-02-01", PARTS)  # later runs go on with what was begun
     site.damage[corrupt] = 1  # the rest of it, too
     finished = run(site.url, folder)
     assert finished.returncode == 0, finished.stderr
@@ -264,6 +264,20 @@ def test_dates_are_not_mixed(site_of_parts: DumpSite, tmp_path: Path) -> None:
     assert refused.returncode == 1 and f"error: {folder}.export.json: is damaged (" in refused.stderr
     assert downloaded(tmp_path) == before
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_an_export_that_another_run_has_begun_meanwhile_is_finished_instead(
+    site_of_parts: DumpSite, tmp_path: Path
+) -> None:
+    need = Need(pages_of("ja"), None, tmp_path)
+    begun = need.find(sites(site_of_parts))
+    site_of_parts.files |= content_export("jawiki", "2026-02-01", {"p1p5": b"newer"})
+    newer = need.find(sites(site_of_parts))
+    assert newer.date > begun.date
+    need.fetch(begun, sites(site_of_parts))
+    before = downloaded(tmp_path)
+    need.fetch(newer, sites(site_of_parts))
+    assert downloaded(tmp_path) == before
 
 
 def test_another_mirror_can_go_on_with_the_same_export(site_of_parts: DumpSite, tmp_path: Path) -> None:

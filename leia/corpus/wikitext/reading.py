@@ -61,7 +61,7 @@ class WikitextReader:
         links = text.count("[[") + dropped.total()
         text = drop_templates(text, title, dropped)
         if self._variants:
-            text = resolve_variants(text, self._order, self._variants)
+            text = resolve_variants(text, self._order, self._variants, dropped)
         text = read_tags(text, literals, dropped)
         text = drop_tables(text, dropped)
         literals.number(text)

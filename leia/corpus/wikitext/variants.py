@@ -5,19 +5,28 @@ is chosen: MediaWiki's conversion tables, which change all other words too, are 
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from leia.base.errors import DropReason
 from leia.corpus.wikitext.marks import REMOVED
 
 _BRACKETS = re.compile(r"-\{|\}-")
+_LINK_OR_PIPE = re.compile(r"\[\[|\|")
 _FLAGS = frozenset("ADHNRST-+")
+_SHOW_NOTHING = frozenset("HN-")
+_SHOW_NOTHING_ALONE = frozenset("TD")
+_MAX_DEPTH = 10  # as in MediaWiki; each level reads again what the inner ones show
+_CODES_OF_SCRIPTS = {"sr-cyrl": "sr-ec", "sr-latn": "sr-el"}  # codes of BCP 47 that are not MediaWiki's own
 
 
-def resolve_variants(text: str, order: Sequence[str], codes: Sequence[str]) -> str:
+def resolve_variants(text: str, order: Sequence[str], codes: Sequence[str], dropped: Counter[DropReason]) -> str:
     """`text` with each `-{...}-` replaced by what it shows.
 
     `order`: the codes of variants whose text is taken, the first that a rule has; `codes`: all of the language.
+    `dropped` gets the `[[` in what is not shown. A mark is left at the ends of each rule: no link has one in its
+    target, nor goes its trail beyond one.
     """
     if "-{" not in text:
         return text
@@ -28,16 +37,19 @@ def resolve_variants(text: str, order: Sequence[str], codes: Sequence[str]) -> s
     for found in _BRACKETS.finditer(text):
         parts.append(text[position : found.start()])
         position = found.end()
-        if found[0] == "-{":
+        if found[0] == "-{" and len(open_at) < _MAX_DEPTH:
             open_at.append(len(parts))
             parts.append("-{")
-        elif open_at:
+        elif found[0] == "}-" and open_at:
             place = open_at.pop()
             content = "".join(parts[place + 1 :])
             del parts[place:]
-            parts.append(reader.read(content))
+            shown = reader.read(content)
+            if links := content.count("[[") - shown.count("[["):
+                dropped[DropReason.IN_VARIANT] += links
+            parts.append(f"{REMOVED}{shown}{REMOVED}")
         else:
-            parts.append("}-")
+            parts.append(found[0])
     parts.append(text[position:])
     return "".join(parts)
 
@@ -51,38 +63,50 @@ class _RuleReader:
     """What the inside of a `-{...}-` shows."""
 
     def __init__(self, order: Sequence[str], codes: Sequence[str]) -> None:
-        code = "|".join(map(re.escape, sorted(codes, key=len, reverse=True)))
-        self._order, self._codes = order, frozenset(codes)
-        self._next = re.compile(rf";\s*(?=(?:{code})\s*:|[^;:]*?=>\s*(?:{code})\s*:|\s*\Z)")
-        self._rule = re.compile(rf"\s*(?:(.*?)\s*=>\s*)?({code})\s*:(.*)", re.DOTALL)
+        self._order = order
+        self._codes = {code: code for code in codes}
+        self._codes |= {script: code for script, code in _CODES_OF_SCRIPTS.items() if code in codes}
+        written = "|".join(sorted({*self._codes, *map(_as_in_bcp_47, self._codes)}, key=len, reverse=True))
+        self._next = re.compile(rf";\s*+(?=(?:{written})\s*:|[^;]*?=>\s*(?:{written})\s*:|\Z)")
 
     def read(self, content: str) -> str:
-        before, pipe, rest = content.partition("|")
-        flags = {flag.strip() for flag in before.split(";")} - {""} if pipe else set()
-        if flags - _FLAGS - self._codes:  # the pipe is part of the text
-            flags, rest = set(), content
-        elif not pipe:
-            rest = content
+        """The text of a rule: `flags|rules`. A pipe in a link is no end of flags; unknown flags say nothing."""
+        found = _LINK_OR_PIPE.search(content)
+        if found is None or found[0] != "|":
+            return self._text(content)
+        rules = content[found.end() :]
+        flags = {flag.strip() for flag in content[: found.start()].split(";")} & (_FLAGS | self._codes.keys())
         if "R" in flags:
-            return rest
-        if flags & {"N", "-", "T", "H"} or ("D" in flags):
-            return REMOVED
-        return self._text(rest)
+            return rules
+        if flags & _SHOW_NOTHING or (flags and flags <= _SHOW_NOTHING_ALONE):
+            return ""
+        return self._text(rules)
 
     def _text(self, rules: str) -> str:
-        """The text of the first variant in the order; all of it where it is no list of rules."""
-        texts: dict[str, str] = {}
-        converted: dict[str, str] = {}
+        """The text of the first variant in the order, rules for both directions before those for one; all of `rules`
+        where one is of no variant, or there are none."""
+        both_ways: dict[str, str] = {}
+        one_way: dict[str, str] = {}
         for part in self._next.split(rules):
-            if not part.strip():
+            before, colon, text = part.partition(":")
+            if not colon:
                 continue
-            rule = self._rule.fullmatch(part)
-            if rule is None:
+            replaced, arrow, code = before.rpartition("=>")
+            variant = self._codes.get(code.strip().lower())
+            if variant is None:
                 return rules
-            target = texts if rule[1] is None else converted
-            target.setdefault(rule[2], rule[3].strip())
-        for found in (texts, converted):
+            if arrow and replaced.strip():
+                one_way.setdefault(variant, text.strip())
+            elif not arrow and text.strip():
+                both_ways.setdefault(variant, text.strip())
+        for texts in (both_ways, one_way):
             for code in self._order:
-                if code in found:
-                    return found[code] or REMOVED
-        return rules if not texts and not converted else REMOVED
+                if code in texts:
+                    return texts[code]
+        return rules
+
+
+def _as_in_bcp_47(code: str) -> str:
+    """`zh-Hans`, `zh-CN`: a script of four letters, a country of two."""
+    language, *more = code.split("-")
+    return "-".join([language, *(part.upper() if len(part) == 2 else part.capitalize() for part in more)])
