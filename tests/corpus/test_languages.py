@@ -52,14 +52,6 @@ def test_link_trail(code: str, following: str, trail: str) -> None:
     assert (found[0] if found else "") == trail
 
 
-def test_link_prefix() -> None:
-    """Arabic takes the letters before a link, Ukrainian the quotation marks, Spanish nothing."""
-    assert re.fullmatch(LANGUAGES["ar"]["link_prefix"], "ال")
-    assert re.fullmatch(LANGUAGES["uk"]["link_prefix"], "«")
-    assert not re.fullmatch(LANGUAGES["uk"]["link_prefix"], "а")
-    assert "link_prefix" not in LANGUAGES["es"]
-
-
 # A switch, and whether its letters' case counts.
 SWITCHES = [
     ("en", "any_case", "__NOTOC__"),
@@ -142,7 +134,7 @@ def test_every_entry_can_be_read() -> None:
     for code in CODES:
         facts = LANGUAGES[code]
         assert set(facts) <= set(LANGUAGES["about"]), code
-        re.compile(facts.get("link_trail", "")), re.compile(facts.get("link_prefix", ""))
+        re.compile(facts.get("link_trail", ""))
         found = switches(code, "any_case") | switches(code, "exact")
         assert all(re.fullmatch(r"(__|＿＿).+(__|＿＿)", switch) for switch in found), code
         assert all(name == name.lower() and "_" not in name for name in facts.get("namespaces", {})), code

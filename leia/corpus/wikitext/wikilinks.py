@@ -12,7 +12,15 @@ from leia.corpus.languages import link_trail
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.targets import Kind, Target, resolve_target
 from leia.corpus.titles import unquote
-from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, REMOVED, TEMPLATE, without_marks
+from leia.corpus.wikitext.marks import (
+    LINK_END,
+    LINK_START,
+    LINK_WORDS,
+    REMOVED,
+    TEMPLATE,
+    without_marks,
+    without_removed,
+)
 from leia.corpus.wikitext.quotes import read_quotes
 
 _LINK = re.compile(rf"((?:[^\0-\x1f<>\[\]{{}}|\x7f]|{TEMPLATE})++)(?:\|(.+?))?\]\]", re.DOTALL)
@@ -71,7 +79,7 @@ class LinkReader:
                 parts += (_mark(target.title, words, titles), after)
             elif target.kind in _HIDDEN:
                 dropped[_REASONS[target.kind]] += 1
-                parts.append(piece[found.end() :])
+                parts.append(_words(found, piece)[1])
             elif target.kind is not Kind.NO_TITLE:
                 dropped[_REASONS[target.kind]] += 1
                 parts += _words(found, piece)
@@ -103,7 +111,7 @@ class LinkReader:
             address, words = found[1], found[2]
             page = self._own_page.fullmatch(address)
             if page is None:
-                parts.append(words)
+                parts += (REMOVED, words, REMOVED)
                 continue
             own += 1
             target = self._resolve(f":{page[1]}")
@@ -130,7 +138,9 @@ def _words(link: re.Match[str], piece: str) -> tuple[str, str]:
     if "\n" in label:
         label = _LINE_BREAK.sub(" ", label)
     if "''" in label:
-        label = read_quotes(label)  # bold and italics begin and end within the words
+        # Bold and italics begin and end within the words; around nothing they show nothing.
+        label = read_quotes(label)
+        label = label if without_removed(label).strip('" ') else ""
     return label.replace("[", f"[{REMOVED}") if "[" in label else label, after  # no external link in it
 
 
