@@ -71,7 +71,7 @@ class DropReason(StrEnum):
     INTERLANGUAGE = "to the page in another language"
     OTHER_NAMESPACE = "to a page of another namespace"
     OTHER_WIKI = "to another wiki"
-    NOT_A_LINK = "not a link, shown as it is"
+    NOT_A_LINK = "not a link"
     TEMPLATE_TARGET = "its target comes from a template"
     NO_WORDS = "link without words"
     UNACCOUNTED = "not accounted for (a bug)"

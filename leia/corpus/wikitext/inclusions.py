@@ -27,6 +27,7 @@ _ON_THE_PAGE = ("noinclude", "onlyinclude")  # tags that are used up; their cont
 _ELSEWHERE = "includeonly"
 _NAMES = "|".join([*_LITERAL, *_FORMULA, *_NOTES, *_SHOWN, *_PROGRAMS, *_ON_THE_PAGE, _ELSEWHERE])
 _OPENING = re.compile(rf"<!--|<(/?)({_NAMES})(?=[\s/>])[^>]*>", re.IGNORECASE)
+_SIMPLE_TEMPLATE = re.compile(r"\{\{(?!\{|\s*(?:!|[A-Z]*PAGENAME)\s*\}\})[^{}]*+\}\}(?!\})")
 _PAGE_NAMES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME", "ROOTPAGENAME")  # alike in articles
 _LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _BRACES = re.compile(r"\{\{+|\}\}+")
@@ -140,6 +141,10 @@ def drop_templates(text: str, title: str, dropped: Counter[DropReason]) -> str:
     `{{!}}`. `dropped` gets the `[[` in the others."""
     if "{{" not in text:
         return text
+    links = text.count("[[")
+    text = _SIMPLE_TEMPLATE.sub(TEMPLATE, text)  # most hold no braces and need no second look
+    if links := links - text.count("[["):
+        dropped[DropReason.IN_TEMPLATE] += links
     shown = {"!": "|"} | dict.fromkeys(_PAGE_NAMES, title)
     parts: list[str] = []
     open_runs: list[_Run] = []

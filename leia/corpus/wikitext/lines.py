@@ -30,7 +30,8 @@ def drop_lists(text: str, dropped: Counter[DropReason]) -> str:
         opened = line.count("[[")
         closed = line.count("]]") if opened or open_links else 0
         if not open_links and opened == closed and _LIST.match(line):
-            dropped[DropReason.IN_LIST] += opened
+            if opened:
+                dropped[DropReason.IN_LIST] += opened
         else:
             kept.append(line)
             open_links = max(open_links + opened - closed, 0)

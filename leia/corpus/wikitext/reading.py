@@ -8,6 +8,7 @@ text's length, whatever it holds.
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 
 from leia.base.errors import DropReason, UsageError
 from leia.corpus.languages import switches, variants
@@ -104,20 +105,24 @@ def _order(language: str, known: dict[str, list[str]], variant: str | None) -> l
 
 def _split(text: str, titles: list[str], links: int, dropped: Counter[DropReason]) -> ReadArticle:
     """Take the marks out of `text`."""
-    parts, starts, ends, targets = [], [], [], []
-    length = position = 0
-    for found in _LINK.finditer(text):
-        before, words = text[position : found.start()], found[2]
-        position = found.end()
-        parts += (before, words)
-        start = length + len(before) + len(words) - len(words.lstrip())
-        length += len(before) + len(words)
-        end = length - len(words) + len(words.rstrip())
-        if start < end:
-            starts.append(start)
-            ends.append(end)
-            targets.append(titles[int(found[1])])
+    parts = _LINK.split(text)  # text, number of a link, its words, text, number ...
+    targets = [titles[int(number)] for number in parts[1::3]]
+    del parts[1::3]
+    ends = list(accumulate(map(len, parts)))
+    article = ReadArticle("".join(parts), ends[:-1:2], ends[1::2], targets, links, dropped)
+    if any(words[:1].isspace() or words[-1:].isspace() or not words for words in parts[1::2]):
+        return _without_spaces(article)
+    return article
+
+
+def _without_spaces(article: ReadArticle) -> ReadArticle:
+    """The links without the white space at their ends, and without those that are nothing else."""
+    text, starts, ends, targets = article.text, [], [], []
+    for start, end, title in zip(article.starts, article.ends, article.titles, strict=True):
+        if words := text[start:end].strip():
+            starts.append(text.index(words, start))
+            ends.append(starts[-1] + len(words))
+            targets.append(title)
         else:
-            dropped[DropReason.NO_WORDS] += 1
-    parts.append(text[position:])
-    return ReadArticle("".join(parts), starts, ends, targets, links, dropped)
+            article.dropped[DropReason.NO_WORDS] += 1
+    return ReadArticle(text, starts, ends, targets, article.links, article.dropped)

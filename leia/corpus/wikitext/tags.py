@@ -40,9 +40,10 @@ def read_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> st
         name = found[2].lower()
         if name not in _KNOWN:
             continue
-        before = text[position : found.start()]
-        parts.append(before)
+        parts.append(text[position : found.start()])
         position = found.end()
+        if links := found[3].count("[["):
+            dropped[DropReason.NOT_A_LINK] += links
         if name in _SPACES or name in _LINES:
             parts.append(_separator(text, found, " " if name in _SPACES else "\n"))
         elif name not in _LEFT_OUT or found[3].endswith("/"):
@@ -62,6 +63,8 @@ def read_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> st
             if links := content.count("[["):
                 dropped[_reason(name)] += links
             parts.append(literals.mark(content, "codice") if name == _CODE else REMOVED)
+        else:  # an end without a start
+            parts.append(REMOVED)
     parts.append(text[position:])
     return "".join(parts)
 

@@ -58,14 +58,15 @@ class LinkReader:
         pieces = text.split("[[")
         ends = cache(partial(_ends_of_links, pieces))  # only a text with a file and links in its caption needs them
         parts = [pieces[0]]
+        resolve, match_trail, article = self._resolve, self._trail.match, Kind.ARTICLE
         number = 1
         while number < len(pieces):
             piece = pieces[number]
             found = _LINK.match(piece)
-            target = self._resolve(found[1]) if found else _NO_TITLE
-            if target.kind is Kind.ARTICLE:
+            target = resolve(found[1]) if found else _NO_TITLE
+            if target.kind is article:
                 words, after = _words(found, piece)
-                if trail := self._trail.match(after):
+                if trail := match_trail(after):
                     words, after = words + trail[0], after[trail.end() :]
                 parts += (_mark(target.title, words, titles), after)
             elif target.kind in _HIDDEN:
@@ -137,9 +138,11 @@ def _mark(title: str, words: str, titles: list[str]) -> str:
     """`words` between marks; spaces at their ends are shown, but they are not the link's."""
     titles.append(title)
     number = len(titles) - 1
+    if words[:1] != " " and words[-1:] != " ":
+        return f"{LINK_START}{number}{LINK_WORDS}{words}{LINK_END}"
     bare = words.strip(" ")
-    if len(bare) == len(words) or not bare:
-        return f"{LINK_START}{number}{LINK_WORDS}{bare}{LINK_END}"
+    if not bare:
+        return f"{LINK_START}{number}{LINK_WORDS}{LINK_END}"
     start = words.find(bare)
     return f"{words[:start]}{LINK_START}{number}{LINK_WORDS}{bare}{LINK_END}{words[start + len(bare) :]}"
 
