@@ -15,7 +15,7 @@ LANGUAGES = ("es", "zh", "ar", "ja")  # no more than that; variants and full-wid
 # fmt: off
 PIECES = (
     "[[", "]]", "[", "]", "|", "{{", "}}", "{{{", "}}}", "{|", "|}", "|-", "!", "||", "''", "'''", "'''''", "'", '""',
-    "-{", "}-", "-{zh-hans:", "-{H|", "-{R|", ";zh-hant:", "=>zh-cn:", ";", ":", "<ref>", "</ref>", "<ref name=a />",
+    "-{", "}-", "-{zh-hans:", "-{H|", "-{R|", ";zh-hant:", "=>zh-cn:", ";", ":", "<ref>", "</ref>", "<ref ",
     "<nowiki>", "</nowiki>", "<nowiki/>", "<math>", "</math>", "<gallery>", "</gallery>", "<pre>", "</pre>", "<poem>",
     "</poem>", "<!--", "-->", "<noinclude>", "</noinclude>", "<includeonly>", "</includeonly>", "<table>", "</table>",
     "<ul>", "<li>", "</ul>", "<code>", "</code>", "<small>", "</small>", "<br>", "<foo>", "<", ">", "/>", "&lt;",
@@ -97,8 +97,8 @@ def test_the_work_of_200_000_characters(language, more):
 @pytest.mark.parametrize(
     ("before", "unit"),
     [
-        ("[[A|\n", " "),
-        ("<nowiki>\n", " "),
+        ("[[A|\nb", " "),
+        ("<nowiki>\nb", " "),
         ("-{zh-hans:a;", " "),
         ("-{zh-hans:a;", "x=>"),
         ("-{", ";zh-hant:"),
