@@ -51,8 +51,9 @@ class Comparison:
         counted = Counter(reason for reasons in self.articles.values() for reason in reasons or ())
         yield from (f"{count:>8,}  {reason.name}: {reason.rule}" for reason, count in counted.most_common())
         links = self.links
-        yield f"links of the published way: {links.kept:,} kept, {len(links.gone):,} gone for a reason named above,"
-        yield f"{len(links.lost):,} lost; {links.set_aside:,} not counted, without words or to another wiki"
+        yield f"links of the published way: {links.kept:,} kept, {len(links.lost):,} lost"
+        yield f"  {len(links.gone):,} gone for a reason named above"
+        yield f"  {links.set_aside:,} not counted: without words, or to another wiki"
         yield f"links of our own way alone: {links.gained:,}"
         for title, target, words in links.gone:
             yield f"{title}: [[{target}|{words}]] gone for: {self._reasons(title)}"
