@@ -1,6 +1,7 @@
 """Why an article differs between the two ways: a set of reasons with which it is equal and without one of which it is
 not, found by trying them out."""
 
+import html
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -119,8 +120,8 @@ class KeptLinks:
 def count_links(
     dump: Dump, published: Mapping[str, str], own: Mapping[str, str], explained: Collection[str]
 ) -> KeptLinks:
-    """Compare the links article by article, in their order: each leads to the same page, and its words, quotation marks
-    and spaces aside, may grow at their end only. `explained`: articles whose difference has named reasons."""
+    """Compare the links article by article, in their order: each leads to the same page, and its words may grow at their end
+    only; quotation marks, spaces and references aside. `explained`: articles whose difference has named reasons."""
     links = KeptLinks()
     for title, article in published.items():
         mine = links_of(normalise(own.get(title, ""), LINK_NORMALISATIONS, dump))
@@ -146,4 +147,4 @@ def _is_same(published: tuple[str, str], own: tuple[str, str]) -> bool:
 
 
 def _bare(words: str) -> str:
-    return "".join(words.replace('"', "").replace("'", "").split())
+    return "".join(html.unescape(words).replace('"', "").replace("'", "").split())

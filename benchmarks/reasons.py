@@ -139,6 +139,10 @@ _TAGS = (
     r"li|link|mark|meta|nobr|ol|p|q|rb|rp|rt|rtc|ruby|s|samp|small|span|strike|strong|sub|sup|table|tbody|td|tfoot|th|"
     r"thead|time|tr|tt|u|ul|var|wbr|poem"
 )
+_pattern("reference to an ampersand", "&amp;lt; shows &lt;, it is decoded once", r"&amp;(?=#|[a-z])", literal("&"))
+_pattern("reference to a control character", "&#27; is text, as it names no character of a text",
+         r"&(?=#0*(?:\d|1[124-9]|2\d|3[01]|12[7-9]|1[345]\d);|#x0*(?:[0-9bcef]|1[0-9a-f]|7f|[89][0-9a-f]);)(?!#x?0*9;)",
+         literal("&"))  # fmt: skip
 _pattern("angle bracket that is no tag", "it is text: in &lt;b&gt;, in >> and <<, in tags of unknown names",
          rf"&lt;|<(?!!--|/?(?:{_TAGS}|{_EXTENSIONS})(?=[\s/>])[^<>]*>)|&gt;|(?<![\w\s\"'/-])>|(?<=\s)>|>(?=>)",
          lambda found: literal("<" if found[0] in ("<", "&lt;") else ">"))  # fmt: skip
