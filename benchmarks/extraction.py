@@ -28,6 +28,10 @@ class Round:
         return sum(step.seconds for step in self.published)
 
     @property
+    def published_cpu_seconds(self) -> float:
+        return sum(step.cpu_seconds for step in self.published)
+
+    @property
     def ratio(self) -> float:
         return self.published_seconds / self.own.seconds
 
@@ -45,15 +49,18 @@ class Extraction:
     def lines(self, cores: int) -> list[str]:
         """What was measured, and what it would mean for the dumps of two Wikipedias."""
         published = median(each.published_seconds for each in self.rounds)
+        published_cpu = median(each.published_cpu_seconds for each in self.rounds)
         own = median(each.own.seconds for each in self.rounds)
+        own_cpu = median(each.own.cpu_seconds for each in self.rounds)
         ratios = sorted(each.ratio for each in self.rounds)
         published_peak = max(step.peak_bytes for each in self.rounds for step in each.published)
         own_peak = max(each.own.peak_bytes for each in self.rounds)
         return [
             f"extraction of {self.megabytes:,.1f} MB of XML, {cores} cores, median of {len(self.rounds)}",
-            self._line("run_wikiextractor, preprocess_wikipedia", published, published_peak),
-            self._line("extract_articles", own, own_peak),
-            f"  {median(ratios):.1f} times as fast ({ratios[0]:.1f} to {ratios[-1]:.1f} in single rounds)",
+            self._line("run_wikiextractor, preprocess_wikipedia", published, published_cpu, published_peak),
+            self._line("extract_articles", own, own_cpu, own_peak),
+            f"  {median(ratios):.1f} times as fast ({ratios[0]:.1f} to {ratios[-1]:.1f} in single rounds), by CPU time "
+            f"{published_cpu / own_cpu:.1f} times",
             f"  on {self.larger_megabytes / self.megabytes:.1f} times the input extract_articles takes "
             f"{self.larger.seconds / own:.1f} times the time, peak memory {self.larger.peak_bytes / 1e6:,.0f} MB",
             f"projected, not measured: the time grows with the bytes of XML, from the rates above; a byte of bzip2 is "
@@ -65,9 +72,11 @@ class Extraction:
             ),
         ]
 
-    def _line(self, name: str, seconds: float, peak_bytes: int) -> str:
-        rate = self.megabytes / seconds
-        return f"  {name:40} {seconds:8.2f} s {rate:6.1f} MB/s, peak memory {peak_bytes / 1e6:,.0f} MB"
+    def _line(self, name: str, seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
+        rate, peak = self.megabytes / seconds, peak_bytes / 1e6
+        return (
+            f"  {name:40} {seconds:8.2f} s {rate:6.1f} MB/s, CPU time {cpu_seconds:.2f} s, peak memory {peak:,.0f} MB"
+        )
 
     def _hours(self, compressed: float, seconds: float) -> float:
         return compressed * self.xml_per_byte / 1e6 / self.megabytes * seconds / 3600

@@ -1,5 +1,6 @@
 """Run a command as users run it and measure it: seconds, and the peak memory of all its processes together."""
 
+import resource
 import subprocess
 import sys
 import time
@@ -16,10 +17,12 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Wall-clock `seconds` of a command and the `peak_bytes` of its process tree; shared memory counts once."""
+    """Wall-clock `seconds` of a command, the `peak_bytes` of its process tree (shared memory counts once), and its
+    `cpu_seconds`, which other work on the machine changes less."""
 
     seconds: float
     peak_bytes: int
+    cpu_seconds: float = 0.0
 
 
 def script(name: str, **options: object) -> list[object]:
@@ -30,7 +33,7 @@ def script(name: str, **options: object) -> list[object]:
 def measure(command: Sequence[object]) -> Measurement:
     """Run `command` to its end, its output thrown away. Raises `CalledProcessError` with its errors when it fails."""
     arguments = [str(part) for part in command]
-    start = time.perf_counter()
+    cpu_before, start = _cpu_of_ended_processes(), time.perf_counter()
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peak = 0
     while process.poll() is None:
@@ -40,7 +43,12 @@ def measure(command: Sequence[object]) -> Measurement:
     errors = process.stderr.read() if process.stderr else b""
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, arguments, stderr=errors)
-    return Measurement(seconds, peak)
+    return Measurement(seconds, peak, _cpu_of_ended_processes() - cpu_before)
+
+
+def _cpu_of_ended_processes() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _tree_bytes(pid: int) -> int:
