@@ -113,6 +113,7 @@ class _Worker:
 
 
 def _work(function: Callable[[Any], Any], pipe: Connection, others_end: Connection, parent: int) -> None:
+    os.nice(5)  # what feeds the workers goes first: the threads of a decompression that wait for each other burn time
     others_end.close()  # so that this process ends when its parent's end is closed
     # The system kills it when `parent` ends in whatever way: it would wait forever, and hold the parent's locks.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

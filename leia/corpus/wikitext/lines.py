@@ -11,6 +11,7 @@ from leia.base.errors import DropReason
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, REMOVED, TEMPLATE
 
 _HEADING = re.compile(r"(={2,6})(.+?)(={2,6})\s*\Z")
+_MAY_BEGIN_A_LIST = frozenset(("*", "#", ";", REMOVED, TEMPLATE))
 _LIST = re.compile(f"[{REMOVED}{TEMPLATE}]*[*#;]")
 _WORD = re.compile(r"[\w\x04]")  # a letter, a digit or the mark of a literal piece
 _DOTS = re.compile(r"\.{4,}")
@@ -29,7 +30,7 @@ def drop_lists(text: str, dropped: Counter[DropReason]) -> str:
     for line in text.split("\n"):
         opened = line.count("[[")
         closed = line.count("]]") if opened or open_links else 0
-        if not open_links and opened == closed and _LIST.match(line):
+        if line[:1] in _MAY_BEGIN_A_LIST and not open_links and opened == closed and _LIST.match(line):
             if opened:
                 dropped[DropReason.IN_LIST] += opened
         else:
