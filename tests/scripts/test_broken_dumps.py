@@ -11,7 +11,7 @@ import json
 import random
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from xml.etree import ElementTree
 
 import pytest
@@ -37,7 +37,7 @@ class Dump:
         """The output for what stands before the byte `end` of the text: `{file: rows}`."""
         rows = [(key, value) for row_end, key, value in self.rows if row_end <= end]
         if self.script == "extract_wikipedia_redirects":
-            return {"r.tsv": list(follow_chains(dict(rows), "ja").items())}
+            return {"r.tsv": list(follow_chains(dict(rows), partial(normalize_title, language="ja")).items())}
         found = {f"{code}-wikidata-ids.tsv": [] for code in SITES.values()}
         for key, value in rows:
             site, title = key.split(":", 1)
