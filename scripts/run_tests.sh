@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Lint and all tests, in an environment that it sets up itself. Further arguments go to pytest.
 #
-#   bash scripts/run_tests.sh               under 5 minutes after installation on 2 cores
+#   bash scripts/run_tests.sh               under 6 minutes after installation on 2 cores
 #   bash scripts/run_tests.sh -k corpus     what pytest understands
 #   bash scripts/run_tests.sh --thorough    the long form (more cases, more kills, slow settings), under an hour
 set -euo pipefail
