@@ -120,8 +120,7 @@ class KeptLinks:
 
 
 def count_links(dump: Dump, published: Mapping[str, str], own: Mapping[str, str]) -> KeptLinks:
-    """Compare the links article by article, in their order: each leads to the same page, and its words may grow at
-    their end only; quotation marks, spaces and references aside. `explained`: articles whose difference has a name."""
+    """Compare the links article by article, in their order: the same link is one that leads to the same page."""
     links = KeptLinks()
     for title, article in published.items():
         mine = links_of(normalise(own.get(title, ""), LINK_NORMALISATIONS, dump))
