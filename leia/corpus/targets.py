@@ -12,7 +12,7 @@ from typing import NamedTuple
 from leia.corpus.languages import is_language_code, is_other_project
 from leia.corpus.siteinfo import CATEGORY, FILE, MAIN, Wiki
 from leia.corpus.titles import clean_spaces, unquote, upper_first_letter
-from leia.corpus.wikitext.inclusions import decode_references
+from leia.corpus.wikitext.references import decode_references
 
 
 class Kind(Enum):

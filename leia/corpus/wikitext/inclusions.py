@@ -4,13 +4,14 @@ Rules: https://www.mediawiki.org/wiki/Preprocessor_ABNF, https://www.mediawiki.o
 shown by a program (a map, a score) or from elsewhere (a template) is left out; what is never closed is text.
 """
 
-import html.entities
 import re
-from collections import Counter
 from dataclasses import dataclass
 
 from leia.base.errors import DropReason
-from leia.corpus.wikitext.marks import LITERAL_END, LITERAL_START, REMOVED, TEMPLATE
+from leia.base.step import Tally
+from leia.corpus.wikitext.lines import join_lines
+from leia.corpus.wikitext.literals import Literals
+from leia.corpus.wikitext.marks import REMOVED, TEMPLATE
 
 _LITERAL = ("nowiki", "pre")  # their content is shown as it is
 _FORMULA = ("math",)
@@ -29,61 +30,11 @@ _NAMES = "|".join([*_LITERAL, *_FORMULA, *_NOTES, *_SHOWN, *_PROGRAMS, *_ON_THE_
 _OPENING = re.compile(rf"<!--|<(/?)({_NAMES})(?=[\s/>])[^>]*>", re.IGNORECASE)
 _SIMPLE_TEMPLATE = re.compile(r"\{\{(?!\{|\s*(?:!|[A-Z]*PAGENAME)\s*\}\})[^{}]*+\}\}(?!\})")
 _PAGE_NAMES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME", "ROOTPAGENAME")  # alike in articles
-_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _BRACES = re.compile(r"\{\{+|\}\}+")
 
 
-_REFERENCE = re.compile(r"&(?:#([0-9]+)|#[xX]([0-9a-fA-F]+)|([A-Za-z][A-Za-z0-9]*));")
-
-
-def decode_references(text: str) -> str:
-    """`text` with the characters for `&lt;`, `&#60;` and `&#x3C;`; what names no character of a text stays."""
-    return _REFERENCE.sub(_character, text) if "&" in text else text
-
-
-def _character(reference: re.Match[str]) -> str:
-    if reference[3]:
-        return html.entities.html5.get(f"{reference[3]};", reference[0])
-    digits = (reference[1] or reference[2]).lstrip("0")[:8]
-    code = int(digits or "0", 10 if reference[1] else 16)
-    is_text = code in (9, 10, 13) or 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code <= 0x10FFFF
-    return chr(code) if is_text and code not in (0xFFFE, 0xFFFF) else reference[0]
-
-
-_MARK = re.compile(f"{LITERAL_START}([0-9]+){LITERAL_END}")
-
-
-class Literals:
-    """Pieces of text that are shown as they are, and formulas, each with a mark in its place in the wikitext."""
-
-    def __init__(self) -> None:
-        self._pieces: list[tuple[str, str]] = []
-
-    def mark(self, piece: str, kind: str = "") -> str:
-        """The mark that stands for `piece`. A `kind` (formula, codice) is shown as its name and a number."""
-        self._pieces.append((kind, piece if kind else decode_references(piece)))
-        return f"{LITERAL_START}{len(self._pieces) - 1}{LITERAL_END}"
-
-    def number(self, text: str) -> None:
-        """Number the formulas of `text` in their order, those of the same source alike, as WikiExtractor does."""
-        if not any(kind for kind, _ in self._pieces):
-            return
-        first: dict[tuple[str, str], int] = {}
-        met: Counter[str] = Counter()
-        for mark in _MARK.finditer(text):
-            kind, piece = self._pieces[int(mark[1])]
-            if kind:
-                met[kind] += 1
-                number = first.setdefault((kind, piece), met[kind])
-                self._pieces[int(mark[1])] = "", f"{kind}_{number}"
-
-    def put_back(self, text: str) -> str:
-        """`text` with the pieces in the places of their marks."""
-        return _MARK.sub(lambda mark: self._pieces[int(mark[1])][1], text) if LITERAL_START in text else text
-
-
-def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> str:
-    """`text` without comments and extension tags. `dropped` gets the `[[` in what is left out, comments excepted."""
+def read_extension_tags(text: str, literals: Literals, links: Tally) -> str:
+    """`text` without comments and extension tags. `links` counts the `[[` in what is left out, comments excepted."""
     parts: list[str] = []
     position = 0
     shown_to = 0  # where the last tag ends whose content is wikitext
@@ -120,13 +71,13 @@ def read_extension_tags(text: str, literals: Literals, dropped: Counter[DropReas
         content = text[position : closing.start() if closing else len(text)]
         position = closing.end() if closing else len(text)
         if name in _LITERAL:
-            parts.append(literals.mark(_LINE_BREAK.sub(" ", content) if name == "nowiki" else content))
+            parts.append(literals.mark(join_lines(content) if name == "nowiki" else content))
         elif name in _FORMULA:
             parts.append(literals.mark(found[0] + content, "formula"))
         else:
             parts.append(REMOVED if name != _ELSEWHERE else "")
-        if name not in _LITERAL and (links := content.count("[[")):
-            dropped[_reason(name)] += links
+        if name not in _LITERAL:
+            links.drop(_reason(name), content.count("[["))
     rest = text[position:]
     parts.append(rest.partition("<!--")[0])
     return "".join(parts)
@@ -136,15 +87,14 @@ def _reason(name: str) -> DropReason:
     return DropReason.IN_NOTE if name in _NOTES else DropReason.IN_EXTENSION
 
 
-def drop_templates(text: str, title: str, dropped: Counter[DropReason]) -> str:
+def drop_templates(text: str, title: str, links: Tally) -> str:
     """`text` without `{{...}}` and `{{{...}}}`, but for what is shown by the page alone: its `title`, and a pipe for
-    `{{!}}`. `dropped` gets the `[[` in the others."""
+    `{{!}}`. `links` counts the `[[` in the others."""
     if "{{" not in text:
         return text
-    links = text.count("[[")
+    written = text.count("[[")
     text = _SIMPLE_TEMPLATE.sub(TEMPLATE, text)  # most hold no braces and need no second look
-    if links := links - text.count("[["):
-        dropped[DropReason.IN_TEMPLATE] += links
+    links.drop(DropReason.IN_TEMPLATE, written - text.count("[["))
     shown = {"!": "|"} | dict.fromkeys(_PAGE_NAMES, title)
     parts: list[str] = []
     open_runs: list[_Run] = []
@@ -162,8 +112,7 @@ def drop_templates(text: str, title: str, dropped: Counter[DropReason]) -> str:
             matching = min(run.braces, braces, 3)
             content = "".join(parts[run.place + 1 :])
             del parts[run.place + 1 :]
-            if links := content.count("[["):
-                dropped[DropReason.IN_TEMPLATE] += links
+            links.drop(DropReason.IN_TEMPLATE, content.count("[["))
             parts.append(shown.get(content.strip(), TEMPLATE) if matching == 2 else TEMPLATE)
             braces -= matching
             run.braces -= matching

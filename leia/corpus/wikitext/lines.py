@@ -5,25 +5,31 @@ the first paragraph that follows; a section without a paragraph has none. Lines 
 """
 
 import re
-from collections import Counter
 
 from leia.base.errors import DropReason
+from leia.base.step import Tally
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, REMOVED, TEMPLATE
 
 _HEADING = re.compile(r"(={2,6})(.+?)(={2,6})\s*\Z")
 _MAY_BEGIN_A_LIST = frozenset(("*", "#", ";", REMOVED, TEMPLATE))
 _LIST = re.compile(f"[{REMOVED}{TEMPLATE}]*[*#;]")
 _WORD = re.compile(r"[\w\x04]")  # a letter, a digit or the mark of a literal piece
+_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _DOTS = re.compile(r"\.{4,}")
 _SPACES = re.compile(r" {2,}")
 _SPACE_BEFORE = re.compile(r" ([,:.)\]»])")
 _SPACE_BEHIND = re.compile(r"([\[(«]) ")
 
 
-def drop_lists(text: str, dropped: Counter[DropReason]) -> str:
+def join_lines(text: str) -> str:
+    """`text` as one line: with a space for each line break."""
+    return _LINE_BREAK.sub(" ", text) if "\n" in text else text
+
+
+def drop_lists(text: str, links: Tally) -> str:
     """`text` without the lines of lists, as far as no link goes beyond the line.
 
-    `dropped` gets the links in them, which are many: so they need not be read.
+    `links` counts those in them, which are many: so they need not be read.
     """
     kept: list[str] = []
     open_links = 0
@@ -31,8 +37,7 @@ def drop_lists(text: str, dropped: Counter[DropReason]) -> str:
         opened = line.count("[[")
         closed = line.count("]]") if opened or open_links else 0
         if line[:1] in _MAY_BEGIN_A_LIST and not open_links and opened == closed and _LIST.match(line):
-            if opened:
-                dropped[DropReason.IN_LIST] += opened
+            links.drop(DropReason.IN_LIST, opened)
         else:
             kept.append(line)
             open_links = max(open_links + opened - closed, 0)
@@ -50,8 +55,8 @@ def tidy_spaces(text: str) -> str:
     return text.replace(",,", ",").replace(",.", ".")
 
 
-def shown_lines(text: str, dropped: Counter[DropReason]) -> list[str]:
-    """The lines of `text` that are shown. `dropped` gets the links in the others."""
+def shown_lines(text: str, links: Tally) -> list[str]:
+    """The lines of `text` that are shown. `links` counts those in the others."""
     shown: list[str] = []
     headings: list[tuple[int, str]] = []  # level and words, of the sections that have no paragraph yet
     for line in text.split("\n"):
@@ -60,25 +65,21 @@ def shown_lines(text: str, dropped: Counter[DropReason]) -> list[str]:
         first = line[0]
         if first == "=" and (heading := _HEADING.match(line)):
             level = min(len(heading[1]), len(heading[3]))
-            _count([words for of_level, words in headings if of_level >= level], DropReason.IN_EMPTY_SECTION, dropped)
+            empty = [words for of_level, words in headings if of_level >= level]
+            links.drop(DropReason.IN_EMPTY_SECTION, "".join(empty).count(LINK_START))
             headings = [(of_level, words) for of_level, words in headings if of_level < level]
             headings.append((level, _sentence(line.strip()[level:-level].strip())))
         elif first == ":":
             shown.append(line.lstrip(":"))
         elif first in "*#;":
-            _count([line], DropReason.IN_LIST, dropped)
+            links.drop(DropReason.IN_LIST, line.count(LINK_START))
         else:
             shown += [words for _, words in headings]
             headings.clear()
             shown.append(line)
-    _count([words for _, words in headings], DropReason.IN_EMPTY_SECTION, dropped)
+    links.drop(DropReason.IN_EMPTY_SECTION, "".join(words for _, words in headings).count(LINK_START))
     return shown
 
 
 def _sentence(heading: str) -> str:
     return heading if heading.rstrip(LINK_END)[-1:] in ("!", "?", "") else f"{heading}."
-
-
-def _count(lines: list[str], reason: DropReason, dropped: Counter[DropReason]) -> None:
-    if links := sum(line.count(LINK_START) for line in lines):
-        dropped[reason] += links

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from leia.base.errors import DropReason, UsageError
+from leia.base.step import Tally
 from leia.corpus.languages import switches, variants
 from leia.corpus.siteinfo import Wiki
-from leia.corpus.wikitext.inclusions import Literals, decode_references, drop_templates, read_extension_tags
+from leia.corpus.wikitext.inclusions import drop_templates, read_extension_tags
 from leia.corpus.wikitext.lines import drop_lists, shown_lines, tidy_spaces
+from leia.corpus.wikitext.literals import Literals
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, REMOVED, without_marks, without_removed
 from leia.corpus.wikitext.quotes import read_quotes
+from leia.corpus.wikitext.references import decode_references
 from leia.corpus.wikitext.tables import drop_tables
 from leia.corpus.wikitext.tags import read_tags
 from leia.corpus.wikitext.variants import resolve_variants
@@ -54,37 +57,36 @@ class WikitextReader:
 
     def read(self, wikitext: str, title: str = "") -> ReadArticle:
         """The text and the links of the article `title`."""
-        dropped: Counter[DropReason] = Counter()
+        links = Tally("links")
         literals = Literals()
         titles: list[str] = []
         text = without_marks(wikitext)
-        text = read_extension_tags(text, literals, dropped)
-        links = text.count("[[") + dropped.total()
-        text = drop_templates(text, title, dropped)
+        text = read_extension_tags(text, literals, links)
+        written = text.count("[[") + links.read
+        text = drop_templates(text, title, links)
         if self._variants:
-            text = resolve_variants(text, self._order, self._variants, dropped)
-        text = read_tags(text, literals, dropped)
-        text = drop_tables(text, dropped)
+            text = resolve_variants(text, self._order, self._variants, links)
+        text = read_tags(text, literals, links)
+        text = drop_tables(text, links)
         literals.number(text)
-        text = drop_lists(text, dropped)
+        text = drop_lists(text, links)
         if "__" in text or "＿＿" in text:
             text = self._switches.sub(REMOVED, text)
-        text = self._links.read_internal(text, titles, dropped)
-        text, own_addresses = self._read_lines(text, titles, dropped)
+        text = self._links.read_internal(text, titles, links)
+        text, own_addresses = self._read_lines(text, titles, links)
         text, empty = _NO_WORDS.subn("", without_removed(text))
-        if empty:
-            dropped[DropReason.NO_WORDS] += empty
-        lines = shown_lines(tidy_spaces(text), dropped)
+        links.drop(DropReason.NO_WORDS, empty)
+        lines = shown_lines(tidy_spaces(text), links)
         text = literals.put_back(decode_references("\n".join([*lines, "", ""]))) if lines else ""
-        return _split(text, titles, links + own_addresses, dropped)
+        return _split(text, titles, written + own_addresses, links)
 
-    def _read_lines(self, text: str, titles: list[str], dropped: Counter[DropReason]) -> tuple[str, int]:
+    def _read_lines(self, text: str, titles: list[str], links: Tally) -> tuple[str, int]:
         """`text` with external links and apostrophes read, line by line, and the number of links that came so."""
         lines = text.split("\n")
         added = 0
         for number, line in enumerate(lines):
             if "[" in line:
-                line, own = self._links.read_external(line, titles, dropped)
+                line, own = self._links.read_external(line, titles, links)
                 added += own
             if "''" in line or '""' in line:
                 line = read_quotes(line)
@@ -103,13 +105,13 @@ def _order(language: str, known: dict[str, list[str]], variant: str | None) -> l
     return list(dict.fromkeys([*known.get(chosen, [chosen]), *of_language, *known]))
 
 
-def _split(text: str, titles: list[str], links: int, dropped: Counter[DropReason]) -> ReadArticle:
+def _split(text: str, titles: list[str], written: int, links: Tally) -> ReadArticle:
     """Take the marks out of `text`."""
     parts = _LINK.split(text)  # text, number of a link, its words, text, number ...
     targets = [titles[int(number)] for number in parts[1::3]]
     del parts[1::3]
     ends = list(accumulate(map(len, parts)))
-    article = ReadArticle("".join(parts), ends[:-1:2], ends[1::2], targets, links, dropped)
+    article = ReadArticle("".join(parts), ends[:-1:2], ends[1::2], targets, written, links.dropped)
     if any(words[:1].isspace() or words[-1:].isspace() or not words for words in parts[1::2]):
         return _without_spaces(article)
     return article

@@ -1,9 +1,9 @@
 """Tables of wikitext (https://www.mediawiki.org/wiki/Help:Tables), which are left out."""
 
 import re
-from collections import Counter
 
 from leia.base.errors import DropReason
+from leia.base.step import Tally
 from leia.corpus.wikitext.marks import REMOVED, TEMPLATE
 
 _START = re.compile(rf"[\s{REMOVED}{TEMPLATE}:]*\{{\|")
@@ -12,11 +12,11 @@ _ROWS = re.compile(rf"^[ \t{REMOVED}{TEMPLATE}]*[|!]", re.MULTILINE)
 _ROW = re.compile(rf"[\s{REMOVED}{TEMPLATE}]*[|!]")
 
 
-def drop_tables(text: str, dropped: Counter[DropReason]) -> str:
+def drop_tables(text: str, links: Tally) -> str:
     """`text` without its tables, which begin and end at the start of a line and may lie in each other.
 
     Of one that is never closed only the lines that begin as rows do are left out, and so are such lines right behind a
-    template, which begins their table. `dropped` gets the `[[` in them.
+    template, which begins their table. `links` counts the `[[` in them.
     """
     if "{|" not in text and not _ROWS.search(text):
         return text
@@ -29,26 +29,21 @@ def drop_tables(text: str, dropped: Counter[DropReason]) -> str:
         elif not open_tables:
             behind_template = line.rstrip().endswith(TEMPLATE) or (behind_template and _is_row_or_blank(line))
             if behind_template and _ROW.match(line):
-                _count([line], dropped)
+                links.drop(DropReason.IN_TABLE, line.count("[["))
             else:
                 kept.append(line)
         elif "|}" in line and (end := _END.match(line)):
             table = [*open_tables.pop(), line[: end.end()]]
-            _count(table, dropped)
+            links.drop(DropReason.IN_TABLE, "\n".join(table).count("[["))
             (open_tables[-1] if open_tables else kept).append(line[end.end() :])
         else:
             open_tables[-1].append(line)
     for table in open_tables:
         rows = [line for line in table if _START.match(line) or _ROW.match(line)]
-        _count(rows, dropped)
+        links.drop(DropReason.IN_TABLE, "\n".join(rows).count("[["))
         kept += [line for line in table if not (_START.match(line) or _ROW.match(line))]
     return "\n".join(kept)
 
 
 def _is_row_or_blank(line: str) -> bool:
     return not line.strip() or _ROW.match(line) is not None
-
-
-def _count(lines: list[str], dropped: Counter[DropReason]) -> None:
-    if links := sum(line.count("[[") for line in lines):
-        dropped[DropReason.IN_TABLE] += links

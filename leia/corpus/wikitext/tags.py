@@ -8,7 +8,8 @@ import re
 from collections import Counter
 
 from leia.base.errors import DropReason
-from leia.corpus.wikitext.inclusions import Literals
+from leia.base.step import Tally
+from leia.corpus.wikitext.literals import Literals
 from leia.corpus.wikitext.marks import REMOVED
 
 # fmt: off
@@ -28,8 +29,8 @@ _KNOWN = _SHOWN | _SPACES | _LINES | _LEFT_OUT | {"meta", "link"}
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?=[\s/>])([^<>]*)>")
 
 
-def read_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> str:
-    """`text` without the tags that MediaWiki allows. `dropped` gets the `[[` in what is left out with them."""
+def read_tags(text: str, literals: Literals, links: Tally) -> str:
+    """`text` without the tags that MediaWiki allows. `links` counts the `[[` in what is left out with them."""
     if "<" not in text:
         return text
     parts: list[str] = []
@@ -42,8 +43,7 @@ def read_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> st
             continue
         parts.append(text[position : found.start()])
         position = found.end()
-        if links := found[3].count("[["):
-            dropped[DropReason.NOT_A_LINK] += links
+        links.drop(DropReason.NOT_A_LINK, found[3].count("[["))
         if name in _SPACES or name in _LINES:
             parts.append(_separator(text, found, " " if name in _SPACES else "\n"))
         elif name not in _LEFT_OUT or found[3].endswith("/"):
@@ -60,8 +60,7 @@ def read_tags(text: str, literals: Literals, dropped: Counter[DropReason]) -> st
                 is_open[closed] -= 1
             content = "".join(parts[place:])
             del parts[place:]
-            if links := content.count("[["):
-                dropped[_reason(name)] += links
+            links.drop(_reason(name), content.count("[["))
             parts.append(literals.mark(content, "codice") if name == _CODE else REMOVED)
         else:  # an end without a start
             parts.append(REMOVED)

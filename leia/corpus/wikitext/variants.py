@@ -5,11 +5,11 @@ is chosen: MediaWiki's conversion tables, which change all other words too, are 
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
 from leia.base.errors import DropReason
+from leia.base.step import Tally
 from leia.corpus.wikitext.marks import REMOVED
 
 _BRACKETS = re.compile(r"-\{|\}-")
@@ -21,11 +21,11 @@ _MAX_DEPTH = 10  # as in MediaWiki; each level reads again what the inner ones s
 _CODES_OF_SCRIPTS = {"sr-cyrl": "sr-ec", "sr-latn": "sr-el"}  # codes of BCP 47 that are not MediaWiki's own
 
 
-def resolve_variants(text: str, order: Sequence[str], codes: Sequence[str], dropped: Counter[DropReason]) -> str:
+def resolve_variants(text: str, order: Sequence[str], codes: Sequence[str], links: Tally) -> str:
     """`text` with each `-{...}-` replaced by what it shows.
 
     `order`: the codes of variants whose text is taken, the first that a rule has; `codes`: all of the language.
-    `dropped` gets the `[[` in what is not shown. A mark is left at the ends of each rule: no link has one in its
+    `links` counts the `[[` in what is not shown. A mark is left at the ends of each rule: no link has one in its
     target, nor goes its trail beyond one.
     """
     if "-{" not in text:
@@ -45,8 +45,7 @@ def resolve_variants(text: str, order: Sequence[str], codes: Sequence[str], drop
             content = "".join(parts[place + 1 :])
             del parts[place:]
             shown = reader.read(content)
-            if links := content.count("[[") - shown.count("[["):
-                dropped[DropReason.IN_VARIANT] += links
+            links.drop(DropReason.IN_VARIANT, content.count("[[") - shown.count("[["))
             parts.append(f"{REMOVED}{shown}{REMOVED}")
         else:
             parts.append(found[0])

@@ -4,14 +4,15 @@ What is a link and what is text with brackets: MediaWiki's Parser::handleInterna
 """
 
 import re
-from collections import Counter
 from functools import cache, lru_cache, partial
 
 from leia.base.errors import DropReason
+from leia.base.step import Tally
 from leia.corpus.languages import link_trail
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.targets import Kind, Target, resolve_target
 from leia.corpus.titles import unquote
+from leia.corpus.wikitext.lines import join_lines
 from leia.corpus.wikitext.marks import (
     LINK_END,
     LINK_START,
@@ -32,7 +33,6 @@ _PROTOCOLS = (
 )
 _PROTOCOL = re.compile(_PROTOCOLS, re.IGNORECASE)
 _EXTERNAL = re.compile(rf'\[((?:{_PROTOCOLS})[^\s\[\]<>"\0-\x1f\x7f]+)\s*([^\]\n]*)\]', re.IGNORECASE)
-_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+\n\s*")  # from the first space: each is read once
 _NO_TITLE = Target(Kind.NO_TITLE)
 _REASONS = {
     Kind.SECTION: DropReason.SECTION_LINK,
@@ -56,10 +56,10 @@ class LinkReader:
         host = rf"(?:https?:)?//{re.escape(wiki.language)}(?:\.m)?\.wikipedia\.org/wiki/"
         self._own_page = re.compile(host + r"([^?\s]+)", re.IGNORECASE)
 
-    def read_internal(self, text: str, titles: list[str], dropped: Counter[DropReason]) -> str:
+    def read_internal(self, text: str, titles: list[str], links: Tally) -> str:
         """`text` with the words of its links to articles between marks, and those of other links without.
 
-        `titles` gets the articles' titles in the order of the marks; `dropped` the links that lead to none.
+        `titles` gets the articles' titles in the order of the marks; `links` counts those that lead to none.
         """
         if "[[" not in text:
             return text
@@ -78,18 +78,18 @@ class LinkReader:
                     words, after = words + trail[0], after[trail.end() :]
                 parts += (_mark(target.title, words, titles), after)
             elif target.kind in _HIDDEN:
-                dropped[_REASONS[target.kind]] += 1
+                links.drop(_REASONS[target.kind])
                 parts.append(_words(found, piece)[1])
             elif target.kind is not Kind.NO_TITLE:
-                dropped[_REASONS[target.kind]] += 1
+                links.drop(_REASONS[target.kind])
                 parts += _words(found, piece)
             elif found is None and self._is_file(piece) and number in ends():
                 last, position = ends()[number]
-                dropped[DropReason.FILE] += last - number + 1
+                links.drop(DropReason.FILE, last - number + 1)
                 parts.append(pieces[last][position:])
                 number = last
             else:
-                dropped[DropReason.NOT_A_LINK] += 1
+                links.drop(DropReason.NOT_A_LINK)
                 parts.append(f"[[{piece}")
             number += 1
         return "".join(parts)
@@ -98,10 +98,10 @@ class LinkReader:
         target = _TARGET.match(piece)
         return target is not None and self._resolve(target[1]).kind is Kind.FILE
 
-    def read_external(self, line: str, titles: list[str], dropped: Counter[DropReason]) -> tuple[str, int]:
+    def read_external(self, line: str, titles: list[str], links: Tally) -> tuple[str, int]:
         """`line` with the words of its external links alone, and how many of them lead to pages of this wiki.
 
-        Those are links as any others: `titles` and `dropped` get them, too.
+        Those are links as any others: `titles` and `links` get them, too.
         """
         parts, position, own = [], 0, 0
         # All brackets end a link that begins before the last of them: so no attempt reads the line to its end in vain.
@@ -119,7 +119,7 @@ class LinkReader:
                 words, inner, rest = words.partition(LINK_START)  # a link in its words ends it
                 parts += (_mark(target.title, words, titles), inner, rest)
             else:
-                dropped[_REASONS[target.kind]] += 1
+                links.drop(_REASONS[target.kind])
                 parts.append(words)
         parts.append(line[position:])
         return "".join(parts), own
@@ -135,8 +135,7 @@ def _words(link: re.Match[str], piece: str) -> tuple[str, str]:
         return words.replace("'", f"'{REMOVED}") if "''" in words else words, after  # apostrophes of a title
     if after[:1] == "]" and "[" in label:  # the first of ]]] belongs to the label
         label, after = f"{label}]", after[1:]
-    if "\n" in label:
-        label = _LINE_BREAK.sub(" ", label)
+    label = join_lines(label)
     if "''" in label:
         # Bold and italics begin and end within the words; around nothing they show nothing.
         label = read_quotes(label)
