@@ -1,13 +1,16 @@
 """Preprocessed articles on their way to the dataset: plain text, and anchors that know the pages they lead to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
+import click
 import numpy as np
 import pyarrow as pa
 
 from leia.base.datasets import PREPROCESSED_SCHEMA, integer_array, string_array
+from leia.base.step import Tally
 
 Page = tuple[bytes, bytes | None]
 """Title and QID, where there is one, of the page that a link leads to, in UTF-8: a page is linked often, and so encoded
@@ -25,6 +28,20 @@ class Pages:
         title = self._redirects.get(title, title)
         qid = self._wikidata_ids.get(title)
         return title.encode(), None if qid is None else qid.encode()
+
+
+def with_ids_counted(
+    batches: Iterable[pa.RecordBatch], links: Tally, wikidata_id_file: str | Path, language: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield `batches`; then say in the note of `links` how many anchors have a Wikidata id, and warn where none has."""
+    with_id = 0
+    for batch in batches:
+        ids = batch.column("anchors").flatten().field("wikidata_id")
+        with_id += len(ids) - ids.null_count
+        yield batch
+    links.note = f"{with_id:,} of them ({with_id / links.kept:.1%}) with a Wikidata id"
+    if not with_id:
+        click.echo(f"warning: no link has a Wikidata id; is {wikidata_id_file} of the wiki {language!r}?", err=True)
 
 
 class Article(NamedTuple):

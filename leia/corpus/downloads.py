@@ -26,10 +26,10 @@ from leia.base.errors import InputError, UsageError
 from leia.base.outputs import errors_named, held, write_file
 from leia.base.step import sizes_read
 from leia.base.text import read_json, to_json
+from leia.corpus.dump_parts import SUMS_NAME
 from leia.corpus.dump_sites import Export, RemoteFile, Sites, Wanted, find_export, with_hyphens
 from leia.corpus.web import WAITS, NotThere, receive
 
-SUMS_NAME = "SHA256SUMS"
 _CHUNK_BYTES = 1 << 20
 
 

@@ -24,7 +24,7 @@ from leia.base.step import FilesIn
 PART_NAMES = ("*.xml", "*.xml.bz2", "*.xml.gz", "*.xml-p*p*.bz2")
 """What is a part in a folder; all else there, checksums or outputs of other steps, is passed over."""
 
-_SUMS_NAME = "SHA256SUMS"
+SUMS_NAME = "SHA256SUMS"
 _WIKI = re.compile(r"([a-z][a-z0-9_]*)-(latest|\d{4}-?\d\d-?\d\d)-")
 _RANGE = re.compile(r"-p(\d+)p(\d+)(?:\.xml)?(?:\.bz2|\.gz)?$")
 _HISTORY = re.compile(r"-meta-history|-p\d+r\d+r\d+\.xml")
@@ -131,7 +131,7 @@ def _missing(parts: Sequence[_Part]) -> Iterator[str]:
     given = {part.pages for part in parts}
     listed = {part.pages: part for part in _listed_beside(parts) if part.wiki == parts[0].wiki}
     for pages in sorted(listed.keys() - given):
-        yield f"pages {pages[0]} to {pages[1]} ({listed[pages].path.name}, listed in {_SUMS_NAME})"
+        yield f"pages {pages[0]} to {pages[1]} ({listed[pages].path.name}, listed in {SUMS_NAME})"
     if given <= listed.keys():
         return
     last, size = 0, 0
@@ -144,7 +144,7 @@ def _missing(parts: Sequence[_Part]) -> Iterator[str]:
 
 def _listed_beside(parts: Sequence[_Part]) -> Iterator[_Part]:
     for folder in sorted({part.path.parent for part in parts}):
-        sums = folder / _SUMS_NAME
+        sums = folder / SUMS_NAME
         for line in sums.read_text("utf-8", "replace").splitlines() if sums.is_file() else ():
             if part := _parse(Path(line.split(maxsplit=1)[-1].lstrip("*"))):
                 yield part

@@ -249,5 +249,5 @@ def check_wikipedia_dump(path: Path, language: str) -> None:
 
 
 def unescape(text: str) -> str:
-    """The characters of a title that MediaWiki's exporter writes as references."""
+    """`text` of a dump, a title or wikitext, with the characters that MediaWiki's exporter writes as references."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from leia.base.errors import DropReason, InputError
 from leia.base.pool import map_in_order
 from leia.base.step import Counts
-from leia.corpus.articles import Article, Pages, record_batch
+from leia.corpus.articles import Article, Pages, record_batch, with_ids_counted
 from leia.corpus.dump_parts import name_of
 from leia.corpus.dumps import EXPECTED_PAGES_DUMP, PAGE_END, read_pages, start_of_dump, unescape
 from leia.corpus.id_files import check_id_file, check_redirect_file, read_ids
@@ -51,18 +51,17 @@ def extract_articles(
     redirects = read_redirect_file(redirect_file, lambda title: own_title(title, wiki))
     ids = read_ids(wikidata_id_file, lambda title: own_title(title, wiki), counts)
     extractor = Extractor(wiki, reader, Pages(redirects, ids))
-    with_qid = 0
-    for _, (batch, counted) in map_in_order(extractor, _batches(read_pages(parts, allow_truncated, pages)), workers):
-        counts.add(counted)
-        qids = batch.column("anchors").flatten().field("wikidata_id")
-        with_qid += len(qids) - qids.null_count
-        yield batch
-    if not articles.kept:
-        found = f"{pages.read:,} pages, of which {articles.read:,} are articles and none has a link to another"
-        raise InputError(f"{name_of(parts)}: expected {EXPECTED_PAGES_DUMP}, found {found}")
-    links.note = f"{with_qid:,} of them ({with_qid / links.kept:.1%}) with a Wikidata id"
-    if not with_qid:
-        click.echo(f"warning: no link has a Wikidata id; is {wikidata_id_file} of {wiki.site}?", err=True)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        blocks = read_pages(parts, allow_truncated, pages)
+        for _, (batch, counted) in map_in_order(extractor, _groups_of_pages(blocks), workers):
+            counts.add(counted)
+            yield batch
+        if not articles.kept:
+            found = f"{pages.read:,} pages, of which {articles.read:,} are articles and none has a link to another"
+            raise InputError(f"{name_of(parts)}: expected {EXPECTED_PAGES_DUMP}, found {found}")
+
+    yield from with_ids_counted(batches(), links, wikidata_id_file, wiki.language)
 
 
 def own_title(title: str, wiki: Wiki) -> str:
@@ -71,7 +70,7 @@ def own_title(title: str, wiki: Wiki) -> str:
     return resolved if kind is Kind.ARTICLE else title
 
 
-def _batches(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _groups_of_pages(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Lists of pages, of the same number however long the blocks are: so that the output depends on nothing else."""
     pages: list[bytes] = []
     for block in blocks:

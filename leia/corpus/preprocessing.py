@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 
-import click
 import pyarrow as pa
 
 from leia.base.cli import progress
 from leia.base.errors import DropReason, InputError
 from leia.base.pool import map_in_order
 from leia.base.step import Counts, Tally, kept_by_step
-from leia.corpus.articles import Article, Page, Pages, record_batch
+from leia.corpus.articles import Article, Page, Pages, record_batch, with_ids_counted
 from leia.corpus.id_files import check_id_file, check_redirect_file, read_ids
 from leia.corpus.redirects import read_redirect_file
 from leia.corpus.titles import normalize_title, title_of_href
@@ -44,18 +43,16 @@ def preprocess_files(
     normalize = partial(normalize_title, language=language)
     redirects, ids = read_redirect_file(redirect_file, normalize), read_ids(wikidata_id_file, normalize, counts)
     preprocess = Preprocessor(redirects, ids, language)
-    with_qid = 0
-    with progress("articles", total=sum(path.stat().st_size for path in files)) as bar:
-        for path, (batch, counted) in map_in_order(preprocess, files, workers):
-            counts.add(counted)
-            qids = batch.column("anchors").flatten().field("wikidata_id")
-            with_qid += len(qids) - qids.null_count
-            bar.update(path.stat().st_size)
-            yield batch
-    _check_counts(folder, articles)
-    links.note = f"{with_qid:,} of them ({with_qid / links.kept:.1%}) with a Wikidata id"
-    if not with_qid:
-        click.echo(f"warning: no link has a Wikidata id; is {wikidata_id_file} of the wiki {language!r}?", err=True)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with progress("articles", total=sum(path.stat().st_size for path in files)) as bar:
+            for path, (batch, counted) in map_in_order(preprocess, files, workers):
+                counts.add(counted)
+                bar.update(path.stat().st_size)
+                yield batch
+        _check_counts(folder, articles)
+
+    yield from with_ids_counted(batches(), links, wikidata_id_file, language)
 
 
 def _check_counts(folder: str | Path, articles: Tally) -> None:
