@@ -109,7 +109,7 @@ def make_requests(items_per_language: int) -> list["Instance"]:
     from leia.evaluation.jobs import find_tasks
 
     requests = []
-    for job in find_tasks(["xcsqa"], [NUM_FEWSHOT]):
+    for job in find_tasks(["xcsqa"], [NUM_FEWSHOT], ""):
         job.task.set_config("num_fewshot", NUM_FEWSHOT)
         job.task.build_all_requests(limit=items_per_language)
         requests += job.task.instances

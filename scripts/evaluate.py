@@ -1,6 +1,6 @@
-r"""Evaluate a model on X-CODAH, X-CSQA or any task of lm-eval that compares log-likelihoods.
+r"""Evaluate a model on the paper's tasks or any task of lm-eval that compares choices or lets the model write answers.
 
-Reads a model (a folder or a name on the hub) and X-CSR (the hub, or --xcsr_dir); writes, for each task,
+Reads a model (a folder or a name on the hub) and the data (the hub, or the folders named); writes, for each task,
 `<task>_<k>shot.json` and `<task>_<k>shot.jsonl` (a line an item) to --results_dir. A task with a result is not run
 again. Under `accelerate launch` the processes share the items.
 
@@ -8,6 +8,8 @@ again. Under `accelerate launch` the processes share the items.
         --results_dir results/ja
 """
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -32,13 +34,19 @@ def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """An option for a folder of data that tasks find under an environment variable."""
+    default = {"envvar": variable, "show_envvar": True, "show_default": shown}
+    return option("What is evaluated", f"--{variable.lower()}", type=EXISTING_FOLDER, help=help, **default)
+
+
 @launched_command
 @click.option("--model_name_or_path", required=True, help="Model folder, or its name on the hub.")
 @option(
     "What is evaluated",
     "--tasks",
     default="xcodah,xcsqa",
-    help="xcodah_<lang>, xcsqa_<lang>, the groups xcodah, xcsqa, xcsr, tasks of lm-eval; with commas between.",
+    help="xcodah_<lang>, xcsqa_<lang>, the Japanese tasks, crosslingual_facts_<lang>, tasks of lm-eval; with commas.",
 )
 @option(
     "What is evaluated",
@@ -48,15 +56,10 @@ def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:
     help="Solved examples in front of an item: one number a task.",
 )
 @click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")
-@option(
-    "What is evaluated",
-    "--xcsr_dir",
-    type=EXISTING_FOLDER,
-    envvar="XCSR_DIR",
-    show_envvar=True,
-    show_default="the hub",
-    help="Local copy of X-CSR.",
-)
+@data_folder("XCSR_DIR", "Local copy of X-CSR.", shown="the hub")
+@data_folder("JAPANESE_DIR", "The files of the Japanese tasks.", shown="the hub, where it has them")
+@data_folder("FACTS_DIR", "Facts of crosslingual_facts, as JSON lines.", shown="BMLAMA")
+@data_folder("BMLAMA_DIR", "Local copy of BMLAMA-17 or -53.", shown="the hub")
 @option(
     "How",
     "--scoring",
@@ -74,32 +77,29 @@ def main(
     tasks: str,
     num_fewshot_samples: list[int],
     results_dir: str,
-    xcsr_dir: str | None,
     scoring: str,
     dtype: str,
     batch_size: str,
     trust_remote_code: bool,
     dry_run: bool,
+    **data_folders: str | None,
 ) -> int:
-    import os
-
     import torch
 
     from leia.data.tokenizers import check_model_name
     from leia.evaluation.jobs import find_tasks
     from leia.evaluation.run_tasks import ModelOptions, evaluate
-    from leia.tables.rendering import format_accuracies
+    from leia.tables.rendering import format_metrics
 
-    if xcsr_dir:
-        os.environ["XCSR_DIR"] = xcsr_dir
+    os.environ.update({name.upper(): folder for name, folder in data_folders.items() if folder})
     if dtype == "auto":
         dtype = "float16" if torch.cuda.is_available() else "float32"
     check_model_name(model_name_or_path)
     options = ModelOptions(scoring, model_name_or_path, dtype, batch_size, trust_remote_code)
-    jobs = find_tasks([name.strip() for name in tasks.split(",")], num_fewshot_samples)
+    jobs = find_tasks([name.strip() for name in tasks.split(",")], num_fewshot_samples, model_name_or_path)
     results = evaluate(options, jobs, Path(results_dir), dry_run)
     if results:
-        click.echo(format_accuracies(results))
+        click.echo(format_metrics(results))
     return 0
 
 

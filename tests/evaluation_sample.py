@@ -58,12 +58,13 @@ def write_result(results_dir: Path, task: str, num_fewshot: int, correct: dict[s
     results_dir.mkdir(parents=True, exist_ok=True)
     path = results_dir / f"{task}_{num_fewshot}shot.json"
     item = {"choices": ["a", "b"], "log_likelihoods": [-1.0, -2.0], "prediction": 0, "context": ""}
-    lines = [json.dumps(item | {"id": key, "gold": int(not right)}) + "\n" for key, right in correct.items()]
+    own = [{"id": key, "gold": int(not right), "acc": float(right)} for key, right in correct.items()]
+    lines = [json.dumps(item | one) + "\n" for one in own]
     path.with_suffix(".jsonl").write_text("".join(lines), encoding="utf-8")
     about = {
         "task": task,
         "num_fewshot": num_fewshot,
-        "accuracy": sum(correct.values()) / len(correct),
+        "metrics": {"acc": sum(correct.values()) / len(correct)},
         "identity": {"model": {"name": "FIXTURE, no model", "sha256": results_dir.name}},
         "data": {"items": len(correct), "sha256": "fixture"},
     }

@@ -21,11 +21,18 @@ from leia.data.tokenizers import ask_hub
 from leia.evaluation.results import identify_data
 
 TASKS_DIR = Path(__file__).resolve().parents[1] / "tasks"
+DATA_FOLDERS = {
+    "XCSR_DIR": ("xcodah", "xcsqa", "xcsr"),
+    "JAPANESE_DIR": ("jcommonsenseqa", "niilc", "jemhopqa", "jaqket", "jsquad", "japanese"),
+    "FACTS_DIR": ("crosslingual_facts",),
+    "BMLAMA_DIR": ("crosslingual_facts",),
+}
+"""The variables that name a folder of data, and with what the names of the tasks begin that read it."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One task to evaluate, the number of examples in front of an item, and the identity of its items."""
+    """One task to evaluate, the number of examples in front of an item and the identity of its items."""
 
     name: str
     num_fewshot: int
@@ -33,9 +40,11 @@ class Job:
     data: dict[str, Any]
 
 
-def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
-    """The tasks and the members of the groups `names`, with their data.
-    Raises `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for data."""
+def find_tasks(names: Sequence[str], num_fewshot: Sequence[int], pretrained: str) -> list[Job]:
+    """The tasks and the members of the groups `names`, with their data; `pretrained` is the model, whose tokenizer some
+    tasks need. Raises `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for
+    data.
+    """
     if "" in names:
         raise UsageError(f"--tasks {','.join(names)!r} holds an empty name; expected names with commas between")
     if len(names) != len(num_fewshot):
@@ -46,19 +55,24 @@ def find_tasks(names: Sequence[str], num_fewshot: Sequence[int]) -> list[Job]:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
     lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
-    manager, own = _open_task_folders(names)
-    local = own if os.environ.get("XCSR_DIR") else set()
+    manager, own = _open_task_folders(names, pretrained)
+    local = {name for name in own if any(os.environ.get(folder) for folder in _folders_of(name))}
     unreachable = "" if set(names) <= local else _use_cache_without_hub()
     jobs: dict[tuple[str, int], Job] = {}
     for name, shots in zip(names, num_fewshot, strict=True):
         try:
             members = manager.load(name)["tasks"]
-        except (OSError, ValueError) as error:
-            advice = "; XCSR_DIR names a local copy of X-CSR" if name in own else ""
+        except (OSError, ValueError, ImportError) as error:
+            folders = " or ".join(_folders_of(name)) if name in own else ""
+            advice = f"; {folders} names a local copy" if folders else ""
             more = "" if name in local else unreachable + advice
             raise InputError(f"{name}: its data cannot be read: {error}{more}") from error
         jobs |= {(job.name, job.num_fewshot): job for job in _jobs_of(name, members, shots)}
     return list(jobs.values())
+
+
+def _folders_of(name: str) -> list[str]:
+    return [folder for folder, beginnings in DATA_FOLDERS.items() if name.startswith(beginnings)]
 
 
 def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job]:
@@ -67,34 +81,43 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
     if shots > 0 and without_examples == members.keys():
         raise UsageError(f"{name} is scored without examples, {shots} were asked for; give it 0")
     for member, task in members.items():
-        if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_target:
-            kind = "with several right answers" if task.multiple_target else f"of the kind {task.OUTPUT_TYPE}"
+        if task.OUTPUT_TYPE not in ("multiple_choice", "generate_until"):
             raise UsageError(
-                f"{member}: expected a task of choices with one right answer, found one {kind}; "
-                "lm_eval itself evaluates it"
+                f"{member}: expected a task of choices or of generated answers, found one of the kind "
+                f"{task.OUTPUT_TYPE}; lm_eval itself evaluates it"
             )
         examples = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
         docs = list(task.eval_docs)
-        if examples >= len(docs):
-            raise InputError(
-                f"{member}: --num_fewshot_samples {examples} needs {examples + 1} items, the data has {len(docs)}"
-            )
+        try:
+            task.set_fewshot_seed(0)
+            task.fewshot_context(docs[0], examples)
+        except (ValueError, AssertionError) as error:  # there are fewer examples than asked for
+            raise InputError(f"{member}: --num_fewshot_samples {examples}: {error}") from error
         yield Job(member, examples, task, identify_data(docs))
 
 
-def _open_task_folders(names: Sequence[str]) -> tuple[TaskManager, set[str]]:
+def _open_task_folders(names: Sequence[str], pretrained: str) -> tuple[TaskManager, set[str]]:
     """Ours, with those of the harness where a name is not among ours; and the names that are."""
-    manager = TaskManager(include_path=TASKS_DIR, include_defaults=False)
-    own, languages = set(manager.all_tasks), sorted({task.rpartition("_")[2] for task in manager.all_subtasks})
+    settings = {"include_path": TASKS_DIR, "metadata": {"pretrained": pretrained}}
+    manager = TaskManager(**settings, include_defaults=False)
+    own = set(manager.all_tasks)
     if not set(names) <= own:
-        manager = TaskManager(include_path=TASKS_DIR)  # reads the thousands of tasks of the harness: seconds
+        manager = TaskManager(**settings)  # reads the thousands of tasks of the harness: seconds
         if unknown := sorted(set(names) - set(manager.all_tasks)):
             raise UsageError(
-                f"there is no task {', '.join(unknown)}; there are the groups xcodah, xcsqa, xcsr, their "
-                f"tasks xcodah_<lang> and xcsqa_<lang> ({', '.join(languages)}), and the tasks of lm-eval "
+                f"there is no task {', '.join(unknown)}; there are {_families(own)}, and the tasks of lm-eval "
                 "(lm-eval ls tasks)"
             )
     return manager, own
+
+
+def _families(own: set[str]) -> str:
+    """Our tasks and groups by name; of those with a task a language, the languages."""
+    languages: dict[str, list[str]] = {name: [] for name in sorted(own) if name.rpartition("_")[0] not in own}
+    for name in sorted(own - languages.keys()):
+        family, _, language = name.rpartition("_")
+        languages[family].append(language)
+    return ", ".join(f"{name}, {name}_<lang> ({', '.join(own)})" if own else name for name, own in languages.items())
 
 
 def _use_cache_without_hub() -> str:

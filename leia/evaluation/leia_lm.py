@@ -4,8 +4,8 @@
 
 is a model of lm-eval like any other, registered as `leia`. As published: context and continuation are tokenised apart
 and without special tokens; an empty context is the EOS token; what is too long is cut from the left; the score is the
-plain sum. For speed: the context of an item's choices is computed once (`shared_context`), and batches hold items of
-similar length.
+plain sum. Tasks that generate and name their rule do it as `generation` says, others as the harness does. For speed:
+the context of an item's choices is computed once (`shared_context`), and batches hold items of similar length.
 """
 
 import inspect
@@ -18,14 +18,14 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
+from transformers import PreTrainedModel
 
 from leia.base.errors import InputError
+from leia.evaluation.batches import run_in_batches
+from leia.evaluation.generation import generate, make_request
 from leia.evaluation.shared_context import Score, lay_out, score
 
 logger = logging.getLogger(__name__)
-
-AUTO_BATCH_TOKENS = {"cuda": 16_384, "cpu": 2_048}
-"""Tokens a batch, padding included, under `batch_size=auto`; halved whenever the device's memory runs out."""
 
 
 @dataclass
@@ -47,9 +47,13 @@ def join_processes(lm: HFLM) -> HFLM:
 class LeiaLM(HFLM):
     """The options are those of the harness's HF model but for `softmax_dtype` and `backend`. `batch_size` counts items,
     not choices; with "auto" batches are made by tokens. Log-likelihoods do not depend on the batches beyond rounding.
+    `generation_rule`: one of `generation.RULES`, set for each task that has one. `quiet`: without bars.
     """
 
-    def __init__(self, pretrained: str, **options: Any) -> None:
+    generation_rule: str | None = None
+    quiet = False
+
+    def __init__(self, pretrained: str | PreTrainedModel, **options: Any) -> None:
         super().__init__(pretrained=pretrained, softmax_dtype="float32", backend="causal", **options)
         join_processes(self)
         if self.tokenizer.eos_token_id is None:
@@ -92,31 +96,43 @@ class LeiaLM(HFLM):
         window = getattr(self.model.config.get_text_config(), "sliding_window", None) or self.max_length
         return self.shares_context and length <= min(self.max_length, window)
 
+    def _bar(self, description: str, total: int, disable: bool) -> tqdm:
+        return tqdm(total=total, desc=description, unit="item", disable=disable or self.quiet or self.rank != 0)
+
     def _score_together(self, items: list[_Item], disable_tqdm: bool) -> list[list[Score]]:
         rows = [lay_out(item.context, list(item.asked)) for item in items]
-        order = sorted(range(len(rows)), key=lambda index: -len(rows[index].tokens))
-        scores: list[list[Score]] = [[]] * len(rows)
-        tokens_a_batch = AUTO_BATCH_TOKENS["cpu" if self.device.type == "cpu" else "cuda"]
-        halvings = 0
-        with tqdm(total=len(rows), desc="Scoring", unit="item", disable=disable_tqdm or self.rank != 0) as progress:
-            while order:
-                auto = tokens_a_batch // len(rows[order[0]].tokens)
-                batch = order[: max(1, (auto if self.batch_size == "auto" else self.batch_size) >> halvings)]
-                try:
-                    results = score(self.model, [rows[index] for index in batch], self.tokenizer.pad_token_id)
-                except torch.cuda.OutOfMemoryError:
-                    if len(batch) == 1:
-                        raise InputError(
-                            "the GPU's memory does not hold a single item; use --dtype or a larger GPU"
-                        ) from None
-                    torch.cuda.empty_cache()
-                    halvings += 1
-                    continue
-                for index, result in zip(batch, results, strict=True):
-                    scores[index] = result
-                del order[: len(batch)]
-                progress.update(len(batch))
-        return scores
+
+        def run(batch: list[int]) -> list[list[Score]]:
+            return score(self.model, [rows[index] for index in batch], self.tokenizer.pad_token_id)
+
+        lengths = [len(row.tokens) for row in rows]
+        with self._bar("Scoring", len(rows), disable_tqdm) as bar:
+            return run_in_batches(lengths, self.batch_size, self.device, run, bar)
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """The text that follows each request's context, in order."""
+        rule = self.generation_rule
+        if rule is None:
+            return self._generate_as_the_harness(requests, disable_tqdm)
+        asked = [make_request(self.tokenizer, rule, *request.args, self.max_length) for request in requests]
+
+        def run(batch: list[int]) -> list[str]:
+            return generate(self.model, self.tokenizer, rule, [asked[index] for index in batch])
+
+        lengths = [len(request.context) + request.max_new_tokens for request in asked]
+        with self._bar("Generating", len(asked), disable_tqdm) as bar:
+            texts = run_in_batches(lengths, self.batch_size, self.device, run, bar)
+        for request, text in zip(requests, texts, strict=True):
+            self.cache_hook.add_partial("generate_until", request.args, text)
+        return texts
+
+    def _generate_as_the_harness(self, requests: list[Instance], disable_tqdm: bool) -> list[str]:
+        given = self.batch_size_per_gpu
+        self.batch_size_per_gpu = 8 if given == "auto" else given  # its own way to find a size fills a CPU's memory
+        try:
+            return super().generate_until(requests, disable_tqdm or self.quiet)
+        finally:
+            self.batch_size_per_gpu = given
 
     def _score_alone(self, items: list[_Item]) -> list[list[Score]]:
         """The harness's own way, a row for each choice; it cuts from the left what is too long."""

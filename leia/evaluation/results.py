@@ -1,14 +1,15 @@
 """A finished evaluation on disk: `<task>_<k>shot.jsonl`, a line an item, and `<task>_<k>shot.json`, written last.
 
-The JSON file is the mark of completion. It holds the accuracy, the harness's own results, and the identity of what was
-evaluated: model, data, scoring and precision. A folder of results holds one identity only.
+The JSON file is the mark of completion. It holds the value of each metric of the task, the harness's own results, and
+the identity of what was evaluated: model, data, scoring and precision. A folder of results holds one identity only.
 """
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -35,30 +36,35 @@ _AGAIN = "evaluate.sh makes it again"
 
 @dataclass(frozen=True)
 class ItemResult:
-    """One item. `log_likelihoods`: one a choice; `prediction` and `gold`: indices of choices."""
+    """One item. `answer`: what was asked and what the model gave, by the names of the line: `context`, `choices`,
+    `log_likelihoods`, `prediction` and `gold` (indices of choices), or `context`, `generation` and `gold`. `metrics`:
+    its value under each metric that has one for a single item; None where the metric does not count it."""
 
     id: str
-    choices: list[str]
-    log_likelihoods: list[float]
-    prediction: int
-    gold: int
-    context: str
+    answer: dict[str, Any]
+    metrics: dict[str, float | None]
 
-    @property
-    def correct(self) -> bool:
-        return self.prediction == self.gold
+    def line(self) -> dict[str, Any]:
+        return {"id": self.id, **self.answer, **self.metrics}
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What one result file says. `about` is the JSON file as it is; `items` the lines beside it."""
+    """What one result file says. `about` is the JSON file as it is; `items` the lines beside it; `metrics` the value of
+    each metric of the task, the task's first metric first."""
 
     about: dict[str, Any]
     items: list[ItemResult]
+    metrics: dict[str, float]
 
-    @property
-    def accuracy(self) -> float:
-        return self.about["accuracy"]
+    def value(self, metric: str | None = None) -> float:
+        """That of `metric`, or of the task's first one. Raises `InputError` where the task has no such metric."""
+        name = metric or next(iter(self.metrics))
+        if name not in self.metrics:
+            raise InputError(
+                f"{self.about['task']}: has no metric {name!r}; expected one of its own: {', '.join(self.metrics)}"
+            )
+        return self.metrics[name]
 
 
 def result_path(results_dir: Path, task: str, num_fewshot: int) -> Path:
@@ -127,18 +133,28 @@ def read_result(path: Path) -> TaskResult:
     about = read_json(path, _AGAIN)
     try:
         expected = about["data"]["items"]
-        float(about["accuracy"])
         dict(about["identity"]["model"])
-    except (ValueError, KeyError, TypeError) as error:
+        metrics = about["metrics"] if "metrics" in about else {"acc": about["accuracy"]}  # as results once were
+        metrics = {name: math.nan if value is None else float(value) for name, value in metrics.items()}
+        if not metrics:
+            raise ValueError("no metric")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is not a complete result of evaluate.sh ({error!r}); {_AGAIN}") from error
     items_path = path.with_suffix(".jsonl")
     try:
-        items = read_json_lines(items_path, lambda item: ItemResult(**item), "an item", _AGAIN)
+        items = read_json_lines(items_path, lambda line: _read_item(line, metrics), "an item", _AGAIN)
     except FileNotFoundError:
         raise InputError(f"{items_path}: is missing beside {path.name}; {_AGAIN}") from None
     if len(items) != expected:
         raise InputError(f"{items_path}: has {len(items)} items, expected {expected}; {_AGAIN}")
-    return TaskResult(about, items)
+    return TaskResult(about, items, metrics)
+
+
+def _read_item(line: dict[str, Any], metrics: Mapping[str, float]) -> ItemResult:
+    own = {name: line.pop(name) for name in metrics if name in line}
+    if not own and "prediction" in line:  # as results once were
+        own = {"acc": float(line["prediction"] == line["gold"])}
+    return ItemResult(line.pop("id"), line, own)
 
 
 def check_models(results: Mapping[Path, TaskResult]) -> None:
@@ -158,7 +174,7 @@ def new_result(path: Path) -> Iterator[Callable[[dict[str, Any], Sequence[ItemRe
     with new_file(path) as about_path, new_file(path.with_suffix(".jsonl")) as items_path:
 
         def write(about: dict[str, Any], items: Sequence[ItemResult]) -> None:
-            items_path.write_text(to_json_lines(map(asdict, items)), encoding="utf-8")
+            items_path.write_text(to_json_lines(item.line() for item in items), encoding="utf-8")
             # A function in a task's configuration goes by its name: its `repr` holds an address and a path.
             text = to_json(about, default=lambda value: getattr(value, "__name__", str(value)))
             about_path.write_text(text, encoding="utf-8")

@@ -2,8 +2,10 @@
 that has none. Under `accelerate launch` the processes share the items of a task; the first one writes.
 """
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -11,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from lm_eval import evaluator
 from lm_eval.api.model import LM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import InputError
 from leia.base.outputs import held
 from leia.base.step import versions
 from leia.evaluation import results
-from leia.evaluation.jobs import Job
+from leia.evaluation.items import make_items, metric_values
+from leia.evaluation.jobs import Job, find_tasks
 from leia.training.launch import without_gpu
 
 
@@ -84,7 +87,7 @@ def _is_finished(path: Path, job: Job) -> bool:
         click.echo(f"evaluating again: {error}", err=True)
         return False
     if result.about["data"] != job.data:
-        raise InputError(f"{path}: was made from other data than --xcsr_dir gives now; name another results folder")
+        raise InputError(f"{path}: was made from other data than the task has now; name another results folder")
     return True
 
 
@@ -98,6 +101,8 @@ def load_model(options: ModelOptions) -> LM:
     check_weights(options.pretrained)
     settings = {**vars(options), "device": "cuda" if torch.cuda.is_available() else "cpu"}
     model_class = LeiaLM if settings.pop("scoring") == "paper" else HFLM
+    if model_class is HFLM and settings["device"] == "cpu" and settings["batch_size"] == "auto":
+        settings["batch_size"] = "1"  # the harness would try how much fits by filling the main memory
     try:
         return join_processes(model_class(**settings))
     except (OSError, ValueError) as error:
@@ -107,48 +112,55 @@ def load_model(options: ModelOptions) -> LM:
 def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> None:
     with results.new_result(path) as write:
         harness, items = _score(lm, job)
-        accuracy = sum(item.correct for item in items) / len(items)
-        if abs(accuracy - harness["results"][job.name].get("acc,none", accuracy)) > 1e-9:
-            raise InputError(f"{job.name}: has its own rule for what is right; lm_eval itself evaluates it")
+        metrics = metric_values(job.task, harness)
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
-            "accuracy": accuracy,
+            "metrics": metrics,
+            **({"accuracy": metrics["acc"]} if "acc" in metrics else {}),
             "identity": identity,
             "data": job.data,
             "versions": versions() | {"lm-eval": version("lm-eval")},
             "harness": harness,
         }
         write(about, items)
-    click.echo(f"{job.name}, {job.num_fewshot} shots: {accuracy:.3f}")
+    click.echo(f"{job.name}, {job.num_fewshot} shots: {show_metrics(metrics)}")
+
+
+def show_metrics(metrics: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{math.nan if value is None else value:.3f}  {name}" for name, value in metrics.items())
 
 
 def _score(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
     """The harness's own results and the items; both empty on all processes but the first."""
     job.task.set_config("num_fewshot", job.num_fewshot)
     job.task.set_fewshot_seed(42)
+    lm.generation_rule = (job.task.config.metadata or {}).get("generation")  # read by `LeiaLM`
     harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}})
     if harness is None:
         return {}, []
-    samples = sorted(harness.pop("samples")[job.name], key=lambda sample: sample["doc_id"])
-    harness["configs"][job.name]["metadata"].pop("config_source", None)  # a path of this machine
-    return harness, [_item(sample, job) for sample in samples]
+    samples = harness.pop("samples")[job.name]
+    for name in ("config_source", "pretrained"):  # paths of this machine
+        harness["configs"][job.name]["metadata"].pop(name, None)
+    return harness, make_items(job.task, samples)
 
 
-def _item(sample: dict[str, Any], job: Job) -> results.ItemResult:
-    doc, task = sample["doc"], job.task
-    choices = task.doc_to_choice(doc)
-    log_likelihoods = [float(score) for score, _ in sample["filtered_resps"][: len(choices)]]
-    if np.isnan(log_likelihoods).any():
-        raise InputError(f"{job.name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken")
-    gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)  # an index, or a choice's text
-    if gold not in choices and gold not in range(len(choices)):
-        raise InputError(f"{job.name}: the right answer {gold!r} of item {sample['doc_id']} is not one of its choices")
-    return results.ItemResult(
-        id=str(doc.get("id", sample["doc_id"])),
-        choices=choices,
-        log_likelihoods=[round(value, 6) for value in log_likelihoods],
-        prediction=int(np.argmax(log_likelihoods)),
-        gold=choices.index(gold) if gold in choices else gold,
-        context=sample["arguments"][0][0],
-    )
+class TaskScores:
+    """The scores of a model that is being trained: `TaskScores(tasks, num_fewshot)(model, tokenizer)` gives
+    `{"xcsqa_ja_4shot_acc": 0.25, ...}`. Each process scores all items, so that all make the same forward passes, which
+    ZeRO-3 and FSDP need, and all get the same numbers. Raises what `find_tasks` raises, before any model is loaded."""
+
+    def __init__(self, tasks: Sequence[str], num_fewshot: Sequence[int], pretrained: str) -> None:
+        self.jobs = find_tasks(tasks, num_fewshot, pretrained)
+
+    def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
+        from leia.evaluation.leia_lm import LeiaLM
+
+        lm = LeiaLM(model, tokenizer=deepcopy(tokenizer), batch_size="auto")  # the harness gives it a padding token
+        lm.quiet = True
+        scores = {}
+        for job in self.jobs:
+            harness, _ = _score(lm, job)
+            for name, value in metric_values(job.task, harness).items():
+                scores[f"{job.name}_{job.num_fewshot}shot_{name}"] = math.nan if value is None else value
+        return scores

@@ -48,14 +48,19 @@ def counts_as_gain(candidate: Estimate, baseline: Estimate) -> bool | None:
     return candidate.mean - candidate.half_width > baseline.mean + baseline.half_width
 
 
-def bootstrap_gains(candidate: Sequence[TaskResult], baseline: Sequence[TaskResult]) -> np.ndarray:
+def bootstrap_gains(
+    candidate: Sequence[TaskResult], baseline: Sequence[TaskResult], metric: str | None = None
+) -> np.ndarray | None:
     """Gains in `BOOTSTRAP_SAMPLES` samples of a task's items, paired by id; the last entry is the gain itself.
 
-    An item's score is the mean over the seeds. The draw depends on the number of items alone: parallel items of several
-    languages are drawn together, and the mean of the languages' samples is a sample of their mean. Raises `InputError`
-    when the items differ.
+    An item's score is its mean over the seeds under `metric` (None: the task's first); None where the metric is not the
+    mean over the items' own values, so that there is nothing to draw from. The draw depends on the number of items
+    alone: parallel items of several languages are drawn together, and the mean of the languages' samples is a sample of
+    their mean. Raises `InputError` when the items differ.
     """
-    ours, theirs = _correctness(candidate), _correctness(baseline)
+    ours, theirs = _scores(candidate, metric), _scores(baseline, metric)
+    if ours is None or theirs is None:
+        return None
     if ours.keys() != theirs.keys():
         task = candidate[0].about["task"]
         raise InputError(
@@ -73,9 +78,14 @@ def summarise_gains(gains: np.ndarray) -> Gain:
     return Gain(float(difference), float(low), float(high), float(np.mean(samples <= 0)))
 
 
-def _correctness(results: Sequence[TaskResult]) -> dict[str, float]:
-    scores: dict[str, list[bool]] = {}
+def _scores(results: Sequence[TaskResult], metric: str | None) -> dict[str, float] | None:
+    """The mean over the seeds of each item's value."""
+    scores: dict[str, list[float]] = {}
     for result in results:
-        for item in result.items:
-            scores.setdefault(item.id, []).append(item.correct)
+        name = metric or next(iter(result.metrics))
+        values = [item.metrics.get(name) for item in result.items]
+        if None in values or abs(float(np.mean(values)) - result.value(name)) > 1e-6:
+            return None
+        for item, value in zip(result.items, values, strict=True):
+            scores.setdefault(item.id, []).append(value)
     return {key: float(np.mean(values)) for key, values in scores.items()}

@@ -67,9 +67,9 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
     if not any(cell.ours for cell in cells.values()):
         texts.append("There are no results yet: no number below was measured here.")
     texts.append(
-        "Accuracy; ±: half width of the 95% t interval over training seeds, where there are several; n: seeds, where "
-        "some are still missing. **Bold**: a gain by the paper's criterion, the lower end above the upper end of the "
-        f"row {baseline!r}."
+        f"{_metrics(table)}; ±: half width of the 95% t interval over training seeds, where there are several; "
+        "n: seeds, where some are still missing. **Bold**: a gain by the paper's criterion, the lower end above the "
+        f"upper end of the row {baseline!r}."
     )
     if any(cell.gain for cell in cells.values()):
         texts.append(
@@ -79,6 +79,16 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
     if table.source:
         texts.append(f"Authors' numbers: {table.source} Doubts: {table.doubt}")
     return texts
+
+
+def _metrics(table: Table) -> str:
+    """What the cells hold: "Accuracy", and which columns another metric."""
+    others: dict[str, list[str]] = {}
+    for column in (column for part in table.parts for column in part.columns):
+        if column.metric not in (None, "acc"):
+            others.setdefault(column.metric, []).append(column.name)
+    named = "; ".join(f"{', '.join(dict.fromkeys(columns))}: {metric}" for metric, columns in others.items())
+    return f"Accuracy ({named})" if named else "Accuracy"
 
 
 def fewer_items(table: Table, cells: Cells) -> str:
@@ -141,17 +151,19 @@ def _tex(text: str) -> str:
     return latex(text).replace("±", r"$\pm$").replace("·", r"\quad ").replace("–", "--")
 
 
-def format_accuracies(results: Sequence[TaskResult]) -> str:
-    """A plain table of one model's results, with the mean over the languages of each benchmark."""
-    lines = [f"{'task':<16} {'shots':>5} {'items':>6} {'accuracy':>9} {'std. error':>10}"]
-    groups: dict[tuple[str, int], list[float]] = {}
+def format_metrics(results: Sequence[TaskResult]) -> str:
+    """A plain table of one model's results, a line a metric, with the mean over the languages of each benchmark."""
+    lines = [f"{'task':<24} {'shots':>5} {'items':>6}  {'metric':<12} {'value':>7} {'std. error':>10}"]
+    groups: dict[tuple[str, int, str], list[float]] = {}
     for result in results:
         task, shots = result.about["task"], result.about["num_fewshot"]
-        stderr = result.about["harness"]["results"][task].get("acc_stderr,none")
-        shown = f"{stderr:>10.3f}" if isinstance(stderr, float) else f"{'-':>10}"
-        lines.append(f"{task:<16} {shots:>5} {len(result.items):>6} {result.accuracy:>9.3f} {shown}")
-        groups.setdefault((task.rpartition("_")[0], shots), []).append(result.accuracy)
-    for (benchmark, shots), values in groups.items():
-        if len(values) > 1:
-            lines.append(f"{'mean ' + benchmark:<16} {shots:>5} {'':>6} {np.mean(values):>9.3f}")
+        for metric, value in result.metrics.items():
+            name, _, way = metric.partition(",")
+            stderr = result.about["harness"]["results"][task].get(f"{name}_stderr,{way or 'none'}")
+            shown = f"{stderr:>10.3f}" if isinstance(stderr, float) else f"{'-':>10}"
+            lines.append(f"{task:<24} {shots:>5} {len(result.items):>6}  {metric:<12} {value:>7.3f} {shown}")
+            groups.setdefault((task.rpartition("_")[0], shots, metric), []).append(value)
+    for (benchmark, shots, metric), values in groups.items():
+        if benchmark and len(values) > 1:
+            lines.append(f"{'mean ' + benchmark:<24} {shots:>5} {'':>6}  {metric:<12} {np.mean(values):>7.3f}")
     return "\n".join(lines)

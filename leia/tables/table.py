@@ -18,25 +18,33 @@ from leia.tables.intervals import Estimate, Gain, bootstrap_gains, counts_as_gai
 
 MEAN = "mean"
 """The name of the column that holds the mean over a part's columns."""
-PAPER_ITEMS = {"xcodah": 300, "xcsqa": 1000}
-"""Items a language of the validation splits, which the paper evaluates on."""
+PAPER_ITEMS = {
+    "xcodah": 300,
+    "xcsqa": 1000,
+    "jcommonsenseqa": 1119,
+    "niilc": 198,
+    "jemhopqa": 120,
+    "jaqket_v1": 271,
+    "jaqket_v2": 1164,
+}
+"""Items (a language) of the splits that the paper evaluates on."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A task with a number of examples; `task` is None for what only the authors evaluated."""
+    """A task with a number of examples and one of its metrics (None: its first); `task` is None for what only the
+    authors evaluated. `language` is that of the runs."""
 
     name: str
     task: str | None = None
     num_fewshot: int = 0
-
-    @property
-    def language(self) -> str:
-        return (self.task or "").rpartition("_")[2]
+    metric: str | None = None
+    language: str = ""
 
     @property
     def benchmark(self) -> str:
-        return (self.task or "").rpartition("_")[0]
+        """The task without its language."""
+        return (self.task or "").removesuffix(f"_{self.language}")
 
 
 @dataclass(frozen=True)
@@ -139,8 +147,11 @@ def load_table(path: Path) -> Table:
 
 
 def _part(content: dict[str, Any]) -> Part:
+    """`language` is that of the columns; where a part names none, each task's name ends with its own."""
+    language = content.pop("language", None)
     columns = [Column(str(name), *(cell or ())) for name, cell in content.pop("columns").items()]
-    return Part(columns=columns, **content)
+    known = [replace(one, language=language or (one.task or "").rpartition("_")[2]) for one in columns]
+    return Part(columns=known, **content)
 
 
 def _row(content: dict[str, Any], default_config: str) -> Row:
@@ -200,21 +211,27 @@ def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) ->
         if ours := results.get(column.name):
             items = min(len(result.items) for result in ours)
             complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
-            accuracies = [result.accuracy for result in ours]
-            cell = replace(cell, ours=estimate(accuracies), seeds=len(ours), items=items, complete=complete)
+            values = [result.value(column.metric) for result in ours]
+            cell = replace(cell, ours=estimate(values), seeds=len(ours), items=items, complete=complete)
         cells[column.name] = cell
     if part.mean:
-        cells[MEAN] = _mean(list(cells.values()), authors, list(results.values()))
+        seeds = [
+            [result.value(column.metric) for result in results[column.name]]
+            for column in part.columns
+            if column.name in results
+        ]
+        cells[MEAN] = _mean(list(cells.values()), authors, seeds)
     return cells
 
 
-def _mean(cells: Sequence[Cell], authors: Mapping[str, Estimate], results: Sequence[Sequence[TaskResult]]) -> Cell:
-    """The mean over `cells`: ours where each has the same number of seeds, the authors' where they give all."""
+def _mean(cells: Sequence[Cell], authors: Mapping[str, Estimate], values: Sequence[Sequence[float]]) -> Cell:
+    """The mean over `cells`: ours where each has the same number of seeds (`values`, of each measured cell, one a
+    seed), the authors' where they give all."""
     mean = Cell(authors=authors.get(MEAN))
     if len(authors) == len(cells):
         mean = Cell(authors=Estimate(float(np.mean([cell.mean for cell in authors.values()]))))
-    if len(results) == len(cells) and len(set(map(len, results))) == 1:
-        means = [float(np.mean([result.accuracy for result in seed])) for seed in zip(*results, strict=True)]
+    if len(values) == len(cells) and len(set(map(len, values))) == 1:
+        means = [float(np.mean(seed)) for seed in zip(*values, strict=True)]
         mean = replace(mean, ours=estimate(means), seeds=len(means), complete=all(cell.complete for cell in cells))
     return mean
 
@@ -223,8 +240,12 @@ def _gains(
     part: Part, ours: Mapping[str, Sequence[TaskResult]], baseline: Mapping[str, Sequence[TaskResult]]
 ) -> dict[str, np.ndarray]:
     """What `bootstrap_gains` gives for each column that both rows have; their mean where these are all columns."""
-    both = [column.name for column in part.columns if column.name in ours and column.name in baseline]
-    gains = {name: bootstrap_gains(ours[name], baseline[name]) for name in both}
+    gains = {}
+    for column in part.columns:
+        if column.name in ours and column.name in baseline:
+            gain = bootstrap_gains(ours[column.name], baseline[column.name], column.metric)
+            if gain is not None:
+                gains[column.name] = gain
     if part.mean and len(gains) == len(part.columns):
         gains[MEAN] = np.mean(list(gains.values()), axis=0)
     return gains

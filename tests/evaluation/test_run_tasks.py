@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from evaluation_sample import ROOT, XCSR, make_model
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from leia.base.errors import InputError
 from leia.evaluation.results import ItemResult, new_result, read_result
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -53,9 +54,12 @@ def test_a_result_says_what_was_evaluated_and_keeps_every_item(model, finished):
     about = json.loads((finished / "xcsqa_ja_4shot.json").read_text(encoding="utf-8"))
     lines = (finished / "xcsqa_ja_4shot.jsonl").read_text(encoding="utf-8").splitlines()
     items = [json.loads(line) for line in lines]
-    assert list(items[0]) == ["id", "choices", "log_likelihoods", "prediction", "gold", "context"]
+    assert list(items[0]) == ["id", "choices", "log_likelihoods", "prediction", "gold", "context", "acc"]
     assert len(items) == about["data"]["items"] == 12
     assert about["accuracy"] == sum(item["prediction"] == item["gold"] for item in items) / 12
+    assert (
+        about["metrics"] == {"acc": about["accuracy"]} and about["accuracy"] == sum(item["acc"] for item in items) / 12
+    )
     assert about["harness"]["results"]["xcsqa_ja"]["acc,none"] == about["accuracy"]
     assert about["identity"]["model"]["dataset_manifest.json"] == {"step": "made up"}
     assert str(ROOT) not in json.dumps(about), "a result holds no path of the machine it was made on"
@@ -83,9 +87,9 @@ def test_a_finished_task_is_not_run_again_and_a_broken_one_is(model, finished, t
 
 
 def test_unusual_line_breaks_in_a_choice_come_back(tmp_path):
-    item = ItemResult("x", ["uno\u2028dos", "a\x85b"], [-1.0, -2.0], 0, 0, "c\x0bd\r\n")
+    item = ItemResult("x", {"choices": ["uno\u2028dos", "a\x85b"], "context": "c\x0bd\r\n"}, {"acc": 1.0})
     with new_result(tmp_path / "t_0shot.json") as write:
-        write({"accuracy": 1.0, "data": {"items": 1}, "identity": {"model": {}}}, [item])
+        write({"metrics": {"acc": 1.0}, "data": {"items": 1}, "identity": {"model": {}}}, [item])
     assert read_result(tmp_path / "t_0shot.json").items == [item]
 
 
@@ -108,12 +112,16 @@ def test_results_of_another_model_scoring_or_data_are_refused_and_stay(model, fi
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        ({"tasks": "xcodah_xx,xcsqa_ja"}, 2, "tasks xcodah_<lang> and xcsqa_<lang> (ar, de, en,"),
+        ({"tasks": "xcodah_xx,xcsqa_ja"}, 2, "there are xcodah, xcodah_<lang> (ar, de, en,"),
         ({"tasks": ",", "num_fewshot": "0,4"}, 2, "--tasks ',' holds an empty name"),
         ({"num_fewshot": "4"}, 2, "one number a task is needed"),
         ({"num_fewshot": "4,4"}, 2, "xcodah_es is scored without examples"),
         ({"num_fewshot": "0,x"}, 2, "expected numbers such as 0,4, found '0,x'"),
-        ({"num_fewshot": "0,12"}, 1, "--num_fewshot_samples 12 needs 13 items, the data has 12"),
+        (
+            {"num_fewshot": "0,12"},
+            1,
+            "xcsqa_ja: --num_fewshot_samples 12: 12 examples in front of each item need at least 13 items",
+        ),
         ({"tasks": "xcodah_es,xcsqa_de"}, 1, "has no X-CSQA/de/dev.jsonl"),
         ({"model": "/no/such/folder"}, 1, "/no/such/folder: there is no such folder"),
         ({"model": str(XCSR)}, 1, "expected a model folder, found no config.json"),
@@ -175,7 +183,14 @@ KINDS = {
     "gaps": 'doc_to_text: number\ndoc_to_choice: ["{{q}} {{a}}", "{{q}} {{b}}"]\ndoc_to_target: "is."',
     "several": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: numbers',
     "none": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: q',
+    "normalised": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " Bcd"]\ndoc_to_target: number',
     "open": 'doc_to_text: "{{q}}"\ndoc_to_target: letter',
+    "rolling": 'doc_to_text: ""\ndoc_to_target: q',
+}
+OUTPUTS = {
+    "normalised": "multiple_choice\nmetric_list: [{metric: acc_norm}, {metric: acc}]",
+    "open": "generate_until\ngeneration_kwargs: {until: ['.'], max_gen_toks: 4}\nmetric_list: [{metric: exact_match}]",
+    "rolling": "loglikelihood_rolling",
 }
 
 
@@ -190,39 +205,73 @@ def tasks_of_others(tmp_path, monkeypatch):
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name, how in KINDS.items():
-        kind = "generate_until" if name == "open" else "multiple_choice\nmetric_list: [{metric: acc}]"
+        kind = OUTPUTS.get(name, "multiple_choice\nmetric_list: [{metric: acc}]")
         (tmp_path / f"{name}.yaml").write_text(TASK.format(name=name, data=data, kind=kind) + how)
     monkeypatch.setattr(jobs, "TASKS_DIR", tmp_path)
 
 
 @pytest.mark.parametrize("scoring", ["paper", "harness"])
-def test_tasks_of_the_harness_keep_their_accuracy_however_they_say_what_is_right(
+def test_tasks_of_the_harness_keep_their_metrics_however_they_say_what_is_right(
     model, tasks_of_others, tmp_path, scoring
 ):
-    outcome = evaluate(model, tmp_path / "results", "letters,gaps", "0,0", "--scoring", scoring)
+    outcome = evaluate(model, tmp_path / "results", "letters,gaps,several", "0,0,0", "--scoring", scoring)
     assert outcome.exit_code == 0, outcome.output
-    for name in ("letters", "gaps"):
+    for name in ("letters", "gaps", "several"):
         result = read_result(tmp_path / "results" / f"{name}_0shot.json")
-        assert result.accuracy == pytest.approx(result.about["harness"]["results"][name]["acc,none"])
-        assert 0 < sum(item.gold for item in result.items) < len(result.items) == 16
+        assert result.value("acc") == pytest.approx(result.about["harness"]["results"][name]["acc,none"])
+        assert result.value() == pytest.approx(sum(item.metrics["acc"] for item in result.items) / 16)
+        golds = [item.answer["gold"] for item in result.items]
+        assert golds == [[0, 1]] * 16 if name == "several" else 0 < sum(golds) < len(golds) == 16
+    assert result.metrics.keys() == {"acc"} and result.value() == 1, "either choice is right"
+
+
+def test_the_metrics_of_a_task_go_by_their_names_the_first_one_first(model, tasks_of_others, tmp_path):
+    outcome = evaluate(model, tmp_path / "results", "normalised", "0")
+    result = read_result(tmp_path / "results/normalised_0shot.json")
+    assert list(result.metrics) == ["acc_norm", "acc"] and result.value() == result.metrics["acc_norm"]
+    assert result.about["accuracy"] == result.metrics["acc"], "the accuracy stays where it was"
+    assert all(
+        list(item.metrics) == ["acc_norm", "acc"] or set(item.metrics) == {"acc", "acc_norm"} for item in result.items
+    )
+    shown = f"normalised, 0 shots: {result.value():.3f}  acc_norm, {result.value('acc'):.3f}  acc"
+    assert shown in outcome.output
+    with pytest.raises(InputError, match="normalised: has no metric 'f1'; expected one of its own: acc_norm, acc"):
+        result.value("f1")
+
+
+@pytest.mark.parametrize("scoring", ["paper", "harness"])
+def test_answers_that_a_model_writes_are_kept_with_their_metrics(model, tasks_of_others, tmp_path, scoring):
+    outcome = evaluate(model, tmp_path / "results", "open", "0", "--scoring", scoring)
+    assert outcome.exit_code == 0, outcome.output
+    result = read_result(tmp_path / "results/open_0shot.json")
+    assert list(result.metrics) == ["exact_match"] and "accuracy" not in result.about
+    line = json.loads((tmp_path / "results/open_0shot.jsonl").read_text().splitlines()[0])
+    assert list(line) == ["id", "context", "generation", "gold", "exact_match"] and line["context"] == "a and w and"
+    again = evaluate(model, tmp_path / "results", "open", "0", "--scoring", scoring)
+    assert "tasks to evaluate: 0 of 1" in again.output
 
 
 @pytest.mark.parametrize(
     ("name", "code", "reason"),
     [
-        (
-            "several",
-            2,
-            "several: expected a task of choices with one right answer, found one with several right answers",
-        ),
-        ("open", 2, "found one of the kind generate_until; lm_eval itself evaluates it"),
+        ("rolling", 2, "found one of the kind loglikelihood_rolling; lm_eval itself evaluates it"),
         ("none", 1, "none: the right answer 'a and w and' of item 0 is not one of its choices"),
     ],
 )
-def test_a_task_that_has_no_one_right_choice_is_refused(model, tasks_of_others, tmp_path, name, code, reason):
+def test_a_task_that_has_no_right_answer_is_refused(model, tasks_of_others, tmp_path, name, code, reason):
     outcome = evaluate(model, tmp_path / "results", name, "0")
     assert (outcome.exit_code, reason in outcome.output) == (code, True), outcome.output
     assert not (tmp_path / "results").exists()
+
+
+def test_a_result_of_former_versions_is_read(tmp_path):
+    about = {"task": "t", "accuracy": 0.5, "data": {"items": 2}, "identity": {"model": {}}}
+    (tmp_path / "t_0shot.json").write_text(json.dumps(about))
+    item = {"choices": ["a", "b"], "log_likelihoods": [-1.0, -2.0], "prediction": 0, "context": ""}
+    lines = [json.dumps({"id": str(gold)} | item | {"gold": gold}) for gold in (0, 1)]
+    (tmp_path / "t_0shot.jsonl").write_text("\n".join(lines))
+    result = read_result(tmp_path / "t_0shot.json")
+    assert result.value() == 0.5 and [item.metrics for item in result.items] == [{"acc": 1.0}, {"acc": 0.0}]
 
 
 def test_the_group_of_both_benchmarks_gives_examples_to_the_one_that_takes_some(tmp_path, monkeypatch):
@@ -233,7 +282,7 @@ def test_the_group_of_both_benchmarks_gives_examples_to_the_one_that_takes_some(
             copy.parent.mkdir(parents=True)
             copy.write_text(source.read_text().replace('"lang": "es"', f'"lang": "{copy.parent.name}"'))
     monkeypatch.setenv("XCSR_DIR", str(tmp_path))
-    found = jobs.find_tasks(["xcsr"], [4])
+    found = jobs.find_tasks(["xcsr"], [4], "")
     assert {(job.name.partition("_")[0], job.num_fewshot) for job in found} == {("xcodah", 0), ("xcsqa", 4)}
 
 

@@ -89,7 +89,7 @@ def test_the_bootstrap_pairs_items_by_id_whatever_their_order(tmp_path):
     assert gain == summarise_gains(bootstrap_gains(turned, baseline))
     # Every difference is 0 or 1, so no sample of pairs loses; of two independent draws of 60 items a good part would.
     assert gain.low > 0 and gain.p_value < 0.01
-    assert gain.difference == pytest.approx(ordered[0].accuracy - baseline[0].accuracy)
+    assert gain.difference == pytest.approx(ordered[0].value() - baseline[0].value())
     assert bootstrap_gains(baseline, baseline) == pytest.approx(0)
 
 
@@ -125,8 +125,7 @@ def test_made_up_results_stand_beside_the_authors_numbers(made_up):
     cells = fill(table, made_up)
     cell = cells["xcodah", "leia", "ja"]
     accuracies = [
-        read_result(made_up / f"ja_right_p0.5_seed{seed}/xcodah_ja_0shot.json").accuracy
-        for seed in (42, 43, 44, 45, 46)
+        read_result(made_up / f"ja_right_p0.5_seed{seed}/xcodah_ja_0shot.json").value() for seed in (42, 43, 44, 45, 46)
     ]
     assert cell.ours == estimate(accuracies) and cell.seeds == 5 and cell.counts is True
     assert cells["xcodah", "leia", "ar"].ours is None and cells["xcodah", "leia", MEAN].ours is None

@@ -1,0 +1,95 @@
+"""Greedy generation as the harnesses did it that made the paper's numbers. A task names its rule in its metadata:
+
+- `hf-causal` (the jp-harness): the context loses its beginning where it is too long; only the last token of a line
+  break ends the text, EOS does not; special tokens are part of the text; it is cut at the first of the task's stop
+  strings.
+- `llm-jp-eval`: the context is never cut; EOS ends the text; the text is what context and answer, decoded together and
+  with spaces cleaned up, have beyond the context.
+
+Both tokenise the context without special tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from leia.base.errors import InputError
+
+RULES = ("hf-causal", "llm-jp-eval")
+
+
+@dataclass(frozen=True)
+class Request:
+    """`context`: its token ids; `max_new_tokens`: how many may follow; `until`: strings that end the text."""
+
+    context: list[int]
+    max_new_tokens: int
+    until: list[str]
+
+
+def make_request(
+    tokenizer: PreTrainedTokenizerBase, rule: str, context: str, settings: dict[str, Any], max_length: int
+) -> Request:
+    """`settings`: the harness's `max_gen_toks` and `until`; `max_length`: tokens that the model reads at most."""
+    ids = tokenizer(context, add_special_tokens=False)["input_ids"]
+    until, limit = settings.get("until") or [], settings["max_gen_toks"]
+    if rule == "hf-causal":
+        if limit >= max_length:
+            raise InputError(
+                f"an answer may have {limit} tokens, the model reads {max_length} in all; use another model"
+            )
+        ids = ids[-(max_length - limit) :]
+    return Request(ids, limit, [until] if isinstance(until, str) else list(until))
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: str, requests: Sequence[Request]
+) -> list[str]:
+    """The text of each request, all in one batch: padded on the left, each cut to its own number of tokens."""
+    stop_ids = _stop_ids(model, tokenizer, rule)
+    width = max(len(request.context) for request in requests)
+    padding = [width - len(request.context) for request in requests]
+    rows = [[tokenizer.pad_token_id] * pad + one.context for pad, one in zip(padding, requests, strict=True)]
+    mask = [[0] * pad + [1] * (width - pad) for pad in padding]
+    # Whatever the model's own file says, the likeliest token is taken.
+    greedy = GenerationConfig(
+        max_new_tokens=max(request.max_new_tokens for request in requests),
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=stop_ids,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    tokens = model.generate(
+        torch.tensor(rows, device=model.device),
+        attention_mask=torch.tensor(mask, device=model.device),
+        generation_config=greedy,
+    )
+    texts = []
+    for request, new in zip(requests, tokens[:, width:].tolist(), strict=True):
+        own = takewhile(lambda token: token not in stop_ids, new[: request.max_new_tokens])  # then comes padding
+        texts.append(_decode(tokenizer, rule, request, list(own)))
+    return texts
+
+
+def _stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: str) -> list[int]:
+    if rule == "hf-causal":
+        return tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
+    ends = model.generation_config.eos_token_id  # several for some models
+    return ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends]
+
+
+def _decode(tokenizer: PreTrainedTokenizerBase, rule: str, request: Request, new: list[int]) -> str:
+    if rule == "hf-causal":
+        text = tokenizer.decode(new, skip_special_tokens=False)
+    else:
+        settings = {"skip_special_tokens": True, "clean_up_tokenization_spaces": True}
+        whole, known = (tokenizer.decode(ids, **settings) for ids in ([*request.context, *new], request.context))
+        text = whole[len(known) :]
+    for stop in request.until:
+        text = text.partition(stop)[0]
+    return text
