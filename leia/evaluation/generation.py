@@ -20,6 +20,11 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from leia.base.errors import InputError
 
 RULES = ("hf-causal", "llm-jp-eval")
+_CLEANED = (
+    *((f" {sign}", sign) for sign in (".", "?", "!", ",")),
+    (" ' ", "'"),
+    *((f" {end}", end) for end in ("n't", "'m", "'s", "'ve", "'re")),
+)
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,19 @@ def _decode(tokenizer: PreTrainedTokenizerBase, rule: str, request: Request, new
     if rule == "hf-causal":
         text = tokenizer.decode(new, skip_special_tokens=False)
     else:
-        settings = {"skip_special_tokens": True, "clean_up_tokenization_spaces": True}
-        whole, known = (tokenizer.decode(ids, **settings) for ids in ([*request.context, *new], request.context))
+        decoded = (
+            tokenizer.decode(ids, skip_special_tokens=True) for ids in ([*request.context, *new], request.context)
+        )
+        whole, known = map(_clean_up, decoded)
         text = whole[len(known) :]
     for stop in request.until:
         text = text.partition(stop)[0]
+    return text
+
+
+def _clean_up(text: str) -> str:
+    """Without the spaces before English signs and contractions, as transformers decoded then; transformers 5 leaves
+    them for some classes of tokenizers."""
+    for before, after in _CLEANED:
+        text = text.replace(before, after)
     return text
