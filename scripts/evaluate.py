@@ -56,6 +56,7 @@ def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[...,
     help="Solved examples in front of an item: one number a task.",
 )
 @click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")
+@option("What is evaluated", "--include_path", type=EXISTING_FOLDER, help="Folder of further tasks, as lm-eval's.")
 @data_folder("XCSR_DIR", "Local copy of X-CSR.", shown="the hub")
 @data_folder("JAPANESE_DIR", "The files of the Japanese tasks.", shown="the hub, where it has them")
 @data_folder("FACTS_DIR", "Facts of crosslingual_facts, as JSON lines.", shown="BMLAMA")
@@ -77,6 +78,7 @@ def main(
     tasks: str,
     num_fewshot_samples: list[int],
     results_dir: str,
+    include_path: str | None,
     scoring: str,
     dtype: str,
     batch_size: str,
@@ -96,7 +98,8 @@ def main(
         dtype = "float16" if torch.cuda.is_available() else "float32"
     check_model_name(model_name_or_path)
     options = ModelOptions(scoring, model_name_or_path, dtype, batch_size, trust_remote_code)
-    jobs = find_tasks([name.strip() for name in tasks.split(",")], num_fewshot_samples, model_name_or_path)
+    names = [name.strip() for name in tasks.split(",")]
+    jobs = find_tasks(names, num_fewshot_samples, model_name_or_path, include_path)
     results = evaluate(options, jobs, Path(results_dir), dry_run)
     if results:
         click.echo(format_metrics(results))

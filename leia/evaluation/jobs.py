@@ -40,10 +40,12 @@ class Job:
     data: dict[str, Any]
 
 
-def find_tasks(names: Sequence[str], num_fewshot: Sequence[int], pretrained: str) -> list[Job]:
+def find_tasks(
+    names: Sequence[str], num_fewshot: Sequence[int], pretrained: str, include_path: str | None = None
+) -> list[Job]:
     """The tasks and the members of the groups `names`, with their data; `pretrained` is the model, whose tokenizer some
-    tasks need. Raises `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for
-    data.
+    tasks need, `include_path` a folder of further tasks. Raises `UsageError` for an unknown name or a number of
+    examples that does not fit, `InputError` for data.
     """
     if "" in names:
         raise UsageError(f"--tasks {','.join(names)!r} holds an empty name; expected names with commas between")
@@ -55,7 +57,7 @@ def find_tasks(names: Sequence[str], num_fewshot: Sequence[int], pretrained: str
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
     lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
-    manager, own = _open_task_folders(names, pretrained)
+    manager, own = _open_task_folders(names, pretrained, include_path)
     local = {name for name in own if any(os.environ.get(folder) for folder in _folders_of(name))}
     unreachable = "" if set(names) <= local else _use_cache_without_hub()
     jobs: dict[tuple[str, int], Job] = {}
@@ -96,9 +98,10 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
         yield Job(member, examples, task, identify_data(docs))
 
 
-def _open_task_folders(names: Sequence[str], pretrained: str) -> tuple[TaskManager, set[str]]:
-    """Ours, with those of the harness where a name is not among ours; and the names that are."""
-    settings = {"include_path": TASKS_DIR, "metadata": {"pretrained": pretrained}}
+def _open_task_folders(names: Sequence[str], pretrained: str, include_path: str | None) -> tuple[TaskManager, set[str]]:
+    """Ours and the user's, with those of the harness where a name is not among these; and the names that are."""
+    folders = [str(TASKS_DIR), *([include_path] if include_path else [])]
+    settings = {"include_path": folders, "metadata": {"pretrained": pretrained}}
     manager = TaskManager(**settings, include_defaults=False)
     own = set(manager.all_tasks)
     if not set(names) <= own:

@@ -86,10 +86,12 @@ def missing_steps(table: Table, folders: Folders) -> list[Step]:
     steps = []
     for row in table.rows:
         for run in _runs(table, row, folders.results):
-            model = folders.models / run.name
-            if row.training and not (model / "config.json").is_file():
-                steps.append(_train(table, row.training, run, folders))
-            steps.append(_evaluate(run, str(model.resolve()) if row.training else table.base_model, folders.results))
+            model = row.model or table.base_model
+            if row.training:
+                model = str((folders.models / run.name).resolve())
+                if not (Path(model) / "config.json").is_file():
+                    steps.append(_train(table, row.training, run, folders))
+            steps.append(_evaluate(run, model, folders.results))
     return steps
 
 

@@ -74,13 +74,15 @@ class Training:
 
 @dataclass(frozen=True)
 class Row:
-    """`run`: a run's folder, with {language} and {seed}; `training` is None for the base model itself."""
+    """`run`: a run's folder, with {language} and {seed}; `training` is None for a model that is there already: `model`,
+    or the table's base model."""
 
     name: str
     label: str
     run: str
     training: Training | None
     authors: dict[str, dict[str, Estimate]]
+    model: str = ""
 
     def runs(self, column: Column, seeds: Sequence[int]) -> dict[str, int]:
         """The runs that a cell is made of, each with its seed; a row that is not trained has one."""

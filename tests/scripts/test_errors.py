@@ -103,7 +103,8 @@ def test_wrong_values_are_one_line():
 
 
 # What no step makes: downloads, and files of the project.
-GIVEN = {"--dump_file", "--table", "--config", "--xcsr_dir"}
+GIVEN = {"--dump_file", "--table", "--config", "--include_path"}
+GIVEN |= {"--xcsr_dir", "--japanese_dir", "--facts_dir", "--bmlama_dir"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
