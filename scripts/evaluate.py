@@ -14,18 +14,8 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, option, trust_remote_code_option
+from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, comma_separated_numbers, option, trust_remote_code_option
 from leia.training.launch import launched_command
-
-
-def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
-    try:
-        numbers = [int(number) for number in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"expected numbers such as 0,4, found {value!r}") from None
-    if min(numbers) < 0:
-        raise click.BadParameter(f"expected numbers of at least 0, found {value!r}")
-    return numbers
 
 
 def number_or_auto(_: click.Context, __: click.Parameter, value: str) -> str:

@@ -2,7 +2,7 @@
 
 Reads a table file of configs/tables/ and what lies in --models_dir (a model a run) and --results_dir (results a run);
 with --run, the commands write there, from the training datasets in --dataset_dir. Stop it at any time: the same command
-continues with what is missing.
+continues with what is missing. Words behind -- are options of train.py, for each training.
 
     python scripts/run_table.py --table configs/tables/table1.yaml --tokens_per_second 9000
 """
@@ -11,13 +11,19 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FILE, command
+from leia.base.cli import EXISTING_FILE, comma_separated_numbers, command, option
 
 ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/ are there
 
 
 @command
 @click.option("--table", required=True, type=EXISTING_FILE, help="A file of configs/tables/.")
+@option("Another or a smaller table", "--model_name_or_path", help="Trained in place of the table's base model.")
+@option(
+    "Another or a smaller table", "--languages", default="", show_default="all", help="Columns of these alone: es,ja."
+)
+@option("Another or a smaller table", "--seeds", default="", callback=comma_separated_numbers, show_default="all",
+        help="Runs with these alone: 42,43.")  # fmt: skip
 @click.option("--models_dir", default="runs", type=click.Path(file_okay=False), help="Holds <run>/, a trained model.")
 @click.option("--results_dir", default="results", type=click.Path(file_okay=False), help="Holds <run>/, its results.")
 @click.option("--dataset_dir", default="work/datasets/{language}wiki-{model}",
@@ -25,14 +31,25 @@ ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/
 @click.option("--tokens_per_second", type=click.IntRange(1),
               help="Of one GPU in training, for costs in GPU hours; evaluation counts as 3 x as fast.")  # fmt: skip
 @click.option("--run", is_flag=True, help="Run the commands; print them only otherwise.")
+@click.argument("more", nargs=-1, metavar="[-- OPTIONS OF train.py]...")
 def main(
-    table: str, models_dir: str, results_dir: str, dataset_dir: str, tokens_per_second: int | None, run: bool
+    table: str,
+    model_name_or_path: str | None,
+    languages: str,
+    seeds: list[int],
+    models_dir: str,
+    results_dir: str,
+    dataset_dir: str,
+    tokens_per_second: int | None,
+    run: bool,
+    more: tuple[str, ...],
 ) -> None:
     from leia.tables.plan import Folders, check_datasets, missing_steps
-    from leia.tables.table import load_table
+    from leia.tables.table import load_table, narrow
 
     folders = Folders(Path(models_dir), Path(results_dir), dataset_dir, ROOT)
-    steps = missing_steps(load_table(Path(table)), folders)
+    wanted = [language for language in languages.split(",") if language]
+    steps = missing_steps(narrow(load_table(Path(table)), model_name_or_path, wanted, seeds), folders, more)
     if run:
         check_datasets(steps)
     trainings = sum(step.script == "train.sh" for step in steps)

@@ -143,6 +143,17 @@ class Command(OneLineErrors):
         formatter.write(f"\nExample:\n{self.epilog}\n")  # as it is: a line may be longer than the window is wide
 
 
+def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
+    """The callback of an option such as `0,4`."""
+    try:
+        numbers = [int(number) for number in value.split(",")] if value else []
+    except ValueError:
+        raise click.BadParameter(f"expected numbers such as 0,4, found {value!r}") from None
+    if min(numbers, default=0) < 0:
+        raise click.BadParameter(f"expected numbers of at least 0, found {value!r}")
+    return numbers
+
+
 def input_file(name: str, made_by: str, help: str = "", folder: bool = False, **settings: Any) -> Decorator:
     """A required option (unless `required=False`) that names what the script `made_by` makes."""
     kind = InputPath(made_by, file_okay=not folder, dir_okay=folder)

@@ -76,8 +76,9 @@ class _Run:
     missing: dict[Column, int] = field(default_factory=dict)
 
 
-def missing_steps(table: Table, folders: Folders) -> list[Step]:
-    """The steps that `table` lacks, row by row: a run's training, then its evaluation.
+def missing_steps(table: Table, folders: Folders, more: Sequence[str] = ()) -> list[Step]:
+    """The steps that `table` lacks, row by row: a run's training (with `more` options of train.py), then its
+    evaluation.
 
     Raises `InputError` for a table that does not say what its models are trained from.
     """
@@ -90,7 +91,7 @@ def missing_steps(table: Table, folders: Folders) -> list[Step]:
             if row.training:
                 model = str((folders.models / run.name).resolve())
                 if not (Path(model) / "config.json").is_file():
-                    steps.append(_train(table, row.training, run, folders))
+                    steps.append(_train(table, row.training, run, folders, more))
             steps.append(_evaluate(run, model, folders.results))
     return steps
 
@@ -119,7 +120,7 @@ def _runs(table: Table, row: Row, results_dir: Path) -> list[_Run]:
     return [run for run in runs.values() if run.missing]
 
 
-def _train(table: Table, training: Training, run: _Run, folders: Folders) -> Step:
+def _train(table: Table, training: Training, run: _Run, folders: Folders, more: Sequence[str]) -> Step:
     base = table.base_model.rpartition("/")[2]
     dataset = folders.dataset.replace("{language}", run.language).replace("{model}", base)
     variables = {
@@ -131,7 +132,8 @@ def _train(table: Table, training: Training, run: _Run, folders: Folders) -> Ste
         **training.variables,
         "RESUME": "1",  # from the newest checkpoint that is there when the training begins, if one is
     }
-    return Step(run.name, "train.sh", variables, ["--seed", str(run.seed), *training.arguments], table.train_tokens)
+    arguments = ["--seed", str(run.seed), *training.arguments, *more]
+    return Step(run.name, "train.sh", variables, arguments, table.train_tokens)
 
 
 def _evaluate(run: _Run, model: str, results_dir: Path) -> Step:

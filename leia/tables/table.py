@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
 from leia.evaluation.results import TaskResult, check_models, read_result, result_path
 from leia.tables.intervals import Estimate, Gain, bootstrap_gains, counts_as_gain, estimate, summarise_gains
@@ -146,6 +146,21 @@ def load_table(path: Path) -> Table:
     if table.baseline not in (names := [row.name for row in rows]):
         raise InputError(f"{path}: its baseline is {table.baseline!r}; expected one of its rows: {', '.join(names)}")
     return table
+
+
+def narrow(table: Table, base_model: str | None, languages: Sequence[str], seeds: Sequence[int]) -> Table:
+    """The same rows for another base model, or with the columns of some languages or some seeds alone (none: all).
+    Raises `UsageError` for a language that no column is of."""
+    known = {column.language for part in table.parts for column in part.columns if column.task}
+    if unknown := sorted(set(languages) - known):
+        raise UsageError(
+            f"--languages: no column is of {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
+        )
+    parts = [
+        replace(part, columns=[one for one in part.columns if not languages or one.language in languages])
+        for part in table.parts
+    ]
+    return replace(table, base_model=base_model or table.base_model, parts=parts, seeds=list(seeds) or table.seeds)
 
 
 def _part(content: dict[str, Any]) -> Part:

@@ -13,9 +13,9 @@ import pytest
 from conftest import run_here
 from evaluation_sample import ROOT, XCSR, make_model, write_result
 
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
 from leia.tables.plan import Folders, Step, missing_steps
-from leia.tables.table import load_table
+from leia.tables.table import load_table, narrow
 from leia.training.arguments import read_config
 
 TABLES = ROOT / "configs/tables"
@@ -41,6 +41,25 @@ def test_a_table_from_scratch_trains_each_run_before_it_evaluates_it(folders):
     # 209,715,200 tokens at 10,000 a second are 5.83 hours.
     assert training.gpu_hours(10_000) == pytest.approx(209_715_200 / 10_000 / 3600)
     assert evaluation.gpu_hours(10_000) == pytest.approx(303_000 / 30_000 / 3600)
+
+
+def test_a_table_is_made_smaller_and_for_another_base(folders):
+    table = narrow(load_table(TABLES / "table1.yaml"), "a/tiny", ["ja"], [7])
+    steps = missing_steps(table, folders, ["--max_steps", "3"])
+    assert [step.run_name for step in steps] == ["llama2_7b", *["ja_none_seed7"] * 2, *["ja_right_p0.5_seed7"] * 2]
+    assert steps[0].variables["TASKS"] == "xcodah_ja,xcsqa_ja"
+    assert steps[1].variables["MODEL_NAME_OR_PATH"] == "a/tiny"
+    assert steps[1].variables["WIKIPEDIA_DATASET_DIR"] == folders.dataset.format(language="ja", model="tiny")
+    assert steps[1].arguments == ["--seed", "7", "--max_steps", "3"]
+    with pytest.raises(UsageError, match="no column is of xx; expected some of ar, es, hi"):
+        narrow(load_table(TABLES / "table1.yaml"), None, ["xx"], [])
+
+
+def test_a_row_may_name_the_model_that_is_scored(folders):
+    first, second = missing_steps(load_table(TABLES / "released_7b.yaml"), folders)
+    assert first.variables["MODEL_NAME_OR_PATH"] == "tokyotech-llm/Swallow-7b-hf"
+    assert second.variables["MODEL_NAME_OR_PATH"] == "leia-llm/Leia-Swallow-7b"
+    assert second.script == "evaluate.sh" and second.variables["TASKS"].endswith(",niilc,jemhopqa,jaqket_v2")
 
 
 def test_what_is_there_is_not_asked_for_again(folders):
