@@ -3,8 +3,8 @@
 - `hf-causal` (the jp-harness): the context loses its beginning where it is too long; only the last token of a line
   break ends the text, EOS does not; special tokens are part of the text; it is cut at the first of the task's stop
   strings.
-- `llm-jp-eval`: the context is never cut; EOS ends the text; the text is what context and answer, decoded together and
-  with spaces cleaned up, have beyond the context.
+- `llm-jp-eval`: the context is never cut; EOS alone ends the text, stop strings do not; the text is what context and
+  answer, decoded together and with spaces cleaned up, have beyond the context.
 
 Both tokenise the context without special tokens.
 """
@@ -41,8 +41,9 @@ def make_request(
 ) -> Request:
     """`settings`: the harness's `max_gen_toks` and `until`; `max_length`: tokens that the model reads at most."""
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
-    until, limit = settings.get("until") or [], settings["max_gen_toks"]
+    until, limit = [], settings["max_gen_toks"]
     if rule == "hf-causal":
+        until = settings.get("until") or []
         if limit >= max_length:
             raise InputError(
                 f"an answer may have {limit} tokens, the model reads {max_length} in all; use another model"

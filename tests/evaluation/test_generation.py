@@ -81,7 +81,7 @@ def test_hf_causal_goes_past_eos_keeps_its_text_and_ends_at_the_line_break():
 
 def test_llm_jp_eval_goes_past_the_line_break_ends_at_eos_and_keeps_a_leading_space():
     lm = chain("x", " ", "a", LINE_BREAK, "b", EOS)
-    assert generated(lm, "llm-jp-eval", ["x"], [{"until": [], "max_gen_toks": 20}]) == [" a\nb"]
+    assert generated(lm, "llm-jp-eval", ["x"], [{"until": ["\n"], "max_gen_toks": 20}]) == [" a\nb"]
 
 
 def test_llm_jp_eval_cleans_spaces_up_before_signs():
