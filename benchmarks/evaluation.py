@@ -33,12 +33,12 @@ BATCH_SIZES = (1, 2, 4, 8, 16)
 @click.option("--rounds", default=2, type=click.IntRange(1), help="How often each side is timed; its best counts.")
 def evaluation(xcsr_dir: str, tokenizer: str, items_per_language: int, rounds: int) -> None:
     import torch
-    from transformers import AutoTokenizer
 
+    from leia.data.tokenizers import load_tokenizer
     from leia.evaluation.leia_lm import LeiaLM
 
     os.environ["XCSR_DIR"] = xcsr_dir
-    loaded_tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+    loaded_tokenizer = load_tokenizer(tokenizer)
     model = _random_llama(len(loaded_tokenizer))
     requests = make_requests(items_per_language)
     items = len(requests) // NUM_CHOICES

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from leia.base.errors import InputError
+from leia.data.tokenizers import load_tokenizer
 from leia.evaluation.batches import run_in_batches
 from leia.evaluation.generation import generate, make_request
 from leia.evaluation.shared_context import Score, lay_out, score
@@ -54,6 +55,8 @@ class LeiaLM(HFLM):
     quiet = False
 
     def __init__(self, pretrained: str | PreTrainedModel, **options: Any) -> None:
+        if isinstance(pretrained, str) and "tokenizer" not in options:
+            options["tokenizer"] = load_tokenizer(pretrained, options.get("trust_remote_code", False))
         super().__init__(pretrained=pretrained, softmax_dtype="float32", backend="causal", **options)
         join_processes(self)
         if self.tokenizer.eos_token_id is None:

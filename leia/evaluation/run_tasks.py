@@ -74,7 +74,7 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
         if state.is_main_process:
             _score_and_write(lm, jobs[index], paths[index], identity)
         else:
-            _score(lm, jobs[index])
+            score_job(lm, jobs[index])
     return [results.read_result(path) for path in paths] if state.is_main_process else []
 
 
@@ -111,7 +111,7 @@ def load_model(options: ModelOptions) -> LM:
 
 def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> None:
     with results.new_result(path) as write:
-        harness, items = _score(lm, job)
+        harness, items = score_job(lm, job)
         metrics = metric_values(job.task, harness)
         about = {
             "task": job.name,
@@ -131,7 +131,7 @@ def show_metrics(metrics: Mapping[str, float | None]) -> str:
     return ", ".join(f"{math.nan if value is None else value:.3f}  {name}" for name, value in metrics.items())
 
 
-def _score(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
+def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
     """The harness's own results and the items; both empty on all processes but the first."""
     job.task.set_config("num_fewshot", job.num_fewshot)
     job.task.set_fewshot_seed(42)
@@ -160,7 +160,7 @@ class TaskScores:
         lm.quiet = True
         scores = {}
         for job in self.jobs:
-            harness, _ = _score(lm, job)
+            harness, _ = score_job(lm, job)
             for name, value in metric_values(job.task, harness).items():
                 scores[f"{job.name}_{job.num_fewshot}shot_{name}"] = math.nan if value is None else value
         return scores

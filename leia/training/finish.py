@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import AutoTokenizer, TrainingArguments
 
 from leia.base.step import versions
 from leia.base.text import markdown_table, to_json
-from leia.data.tokenizers import load_tokenizer
+from leia.data.tokenizers import TokenizerFile, load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment
 from leia.training.model import add_tags, load_model
@@ -54,9 +54,25 @@ def finish(
         PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
     if manifest is not None:
         (folder / "dataset_manifest.json").write_text(to_json(manifest, indent=1), encoding="utf-8")
+    card += tokenizer_note(folder, experiment.trust_remote_code)
     (folder / "README.md").write_text(card, encoding="utf-8")
     checkpoints.publish_model(output_dir, folder)
     print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
+
+
+def tokenizer_note(folder: Path, trust_remote_code: bool) -> str:
+    """What the card says where plain transformers gives other ids than the tokenizer's file in `folder`; else
+    nothing."""
+    file = TokenizerFile.of(str(folder))
+    plain = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if file is None or not plain.is_fast or file.is_followed_by(plain):
+        return ""
+    return f"""
+## Tokenizer
+
+`AutoTokenizer` of transformers builds {type(plain).__name__} anew from the vocabulary and gives other token ids than \
+the model was trained with. `PreTrainedTokenizerFast.from_pretrained` gives those of `tokenizer.json`.
+"""
 
 
 def model_card(

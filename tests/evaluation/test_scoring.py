@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
+from leia.evaluation.jobs import find_tasks
 from leia.evaluation.leia_lm import LeiaLM
+from leia.evaluation.run_tasks import ModelOptions, load_model, score_job
 from leia.evaluation.shared_context import lay_out, score
 
 LANGUAGES = ["ar", "de", "en", "es", "fr", "hi", "it", "ja", "nl", "pl", "pt", "ru", "sw", "ur", "vi", "zh"]
@@ -56,6 +58,31 @@ def test_log_likelihoods_are_the_published_ones_in_all_languages(shared, monkeyp
             found = [value for value, _ in lm.loglikelihood(task.instances, disable_tqdm=True)]
             items = expected[f"{benchmark}_{language}/{num_fewshot}"]["items"]
             assert found == pytest.approx([value for item in items for value in item["loglikelihoods"]], abs=1e-3)
+
+
+def test_the_papers_tokenizer_gives_the_published_scores(shared, monkeypatch, tmp_path):
+    """Under transformers 5 alone, all items of X-CSQA get other log-likelihoods, and every fourth another
+    prediction."""
+    for file in [*(shared / "data/tiny-llama").iterdir(), *(shared / "data/tokenizer-as-on-the-hub").iterdir()]:
+        (tmp_path / file.name).unlink(missing_ok=True)
+        (tmp_path / file.name).symlink_to(file)
+    monkeypatch.setenv("XCSR_DIR", str(shared / "data/xcsr"))
+    expected = json.loads((shared / "expected/xcsr-tiny-llama-hub-tokenizer.json").read_text(encoding="utf-8"))[
+        "results"
+    ]
+    lm = load_model(ModelOptions("paper", str(tmp_path), "float32", "auto", trust_remote_code=False))
+    compared = 0
+    for name, content in expected.items():
+        task, _, shots = name.partition("/")
+        for job in find_tasks([task], [int(shots)], str(tmp_path)):
+            _, items = score_job(lm, job)
+            for item, wanted in zip(items, content["items"], strict=True):
+                assert item.id == wanted["id"] and item.answer["context"] == wanted["context"]
+                assert item.answer["prediction"] == wanted["prediction"]
+                assert item.answer["log_likelihoods"] == pytest.approx(wanted["log_likelihoods"], abs=1e-3)
+            assert sum(item.metrics["acc"] for item in items) / len(items) == pytest.approx(content["accuracy"])
+            compared += len(items)
+    assert compared == 3 * 16 * 5
 
 
 TOKENS = st.integers(0, VOCABULARY - 1)
