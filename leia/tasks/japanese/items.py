@@ -52,7 +52,9 @@ def niilc(**_: Any) -> dict[str, datasets.Dataset]:
     try:
         questions = ElementTree.parse(path).getroot().findall("question")
     except ElementTree.ParseError as error:
-        raise ValueError(f"{path}:{error.position[0]}: expected the XML of NIILC, found another line ({error})") from error
+        raise ValueError(
+            f"{path}:{error.position[0]}: expected the XML of NIILC, found another line ({error})"
+        ) from error
     numbered = ((f"{path}: question {number}", question) for number, question in enumerate(questions, 1))
     items = _items(path, numbered, "a NIILC question with text and answers", _niilc_item)
     return {"test": datasets.Dataset.from_list(_identified(items))}
@@ -159,7 +161,7 @@ def _local(name: str, source: str = "") -> Path | None:
             raise FileNotFoundError(f"{name}: is not on the hub; download it from {source} into JAPANESE_DIR/{name}")
         return None
     if not (path := Path(folder, name)).is_file():
-        raise FileNotFoundError(f"{folder}: has no {name}; JAPANESE_DIR must name a folder of the benchmarks' own files")
+        raise FileNotFoundError(f"{folder}: has no {name}; JAPANESE_DIR must name a folder with the benchmarks' files")
     return path
 
 

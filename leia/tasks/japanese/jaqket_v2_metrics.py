@@ -1,4 +1,4 @@
-"""The metrics of JAQKET v2: exact match and F1 over MeCab's words, each against the best of an item's answers, 0 to 100.
+"""The metrics of JAQKET v2: exact match and F1 over MeCab's words, each for the answer that suits it best, 0 to 100.
 
 MeCab splits with unidic-lite, whichever other dictionaries are installed.
 """
@@ -22,8 +22,8 @@ except ImportError as error:
 
 _PICTURES = re.compile("[\U0001f600-\U0001f64f\U0001f300-\U0001f5ff\U0001f680-\U0001f6ff\U0001f1e0-\U0001f1ff✂-➰]")
 _SIGNS = set(
-    string.punctuation
-    + "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～｟｠｢｣､、〃》「」『』【】〔〕〖〗〘〙〚〛〜〝〞〟〰〾〿–—‘’‛“”„‟…‧﹏."
+    string.punctuation + "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～"
+    "｟｠｢｣､、〃》「」『』【】〔〕〖〗〘〙〚〛〜〝〞〟〰〾〿–—‘’‛“”„‟…‧﹏."
 )
 
 

@@ -73,7 +73,7 @@ class _Given(ContextSampler):
 
 
 class JaqketV1(DrawnExamples):
-    """Contexts cut by tokens; of an example, only the first two candidates, whichever is the right one, as published."""
+    """Contexts cut by tokens; of an example, only the first two candidates, whichever is right, as published."""
 
     ITEM_TOKENS, EXAMPLE_TOKENS, EXAMPLE_CHOICES = 128, 64, 2
 
@@ -106,7 +106,7 @@ class JaqketV1(DrawnExamples):
 
 
 class JaqketV2(DrawnExamples):
-    """A context that is too long is drawn again with an example fewer; an answer may be as long as the longest known."""
+    """A context that is too long is drawn again with an example fewer; at most as many tokens as an answer are made."""
 
     FIXED_NEW_TOKENS = 256
 
@@ -140,8 +140,8 @@ def _dynamic_max_length() -> bool:
 
 def _too_long(task: ConfigurableTask, doc: Doc, length: int, room: int) -> ValueError:
     return ValueError(
-        f"{task.config.task}: item {doc['id']} without examples has {length} tokens, expected {room} at most, so that the "
-        "model has room for an answer; take a model that reads more"
+        f"{task.config.task}: item {doc['id']} without examples has {length} tokens, expected {room} at most, so that "
+        "the model has room for an answer; take a model that reads more"
     )
 
 
@@ -160,7 +160,7 @@ class Tokens:
         if not isinstance(source, str | Path):
             raise ValueError(
                 f"{config['task']}: expected the name of the model, whose tokenizer makes the prompts, found none; "
-                "name it as in --model_args pretrained=MODEL, or --metadata '{\"tokenizer\": MODEL, \"max_length\": N}'"
+                'name it as in --model_args pretrained=MODEL, or --metadata \'{"tokenizer": MODEL, "max_length": N}\''
             )
         self._tokenizer = Tokenizer.from_file(str(_file(source, "tokenizer.json", revision)))
         self._tokenizer.no_truncation()

@@ -1,7 +1,7 @@
 """llm-jp-eval's side of the Japanese tasks: its fixed examples and its two metrics.
 
-A generation is compared in NFKC form, up to its first line feed, without stripping. `char_f1` is what that harness calls
-the ratio of fuzzywuzzy's `token_sort_ratio` (with python-Levenshtein); here it is computed with rapidfuzz.
+A generation is compared in NFKC form, up to its first line feed, without stripping. `char_f1` is that harness's name
+for fuzzywuzzy's `token_sort_ratio` (with python-Levenshtein) over 100; here it is computed with rapidfuzz.
 """
 
 import re
@@ -25,7 +25,7 @@ class FixedExamples(ContextSampler):
     def sample(self, n: int, eval_doc: dict[str, Any] | None = None, df: Any = None, **_: Any) -> list[dict[str, Any]]:
         """The first `n`. Raises `ValueError` when there are fewer."""
         if n > len(self.df):
-            raise ValueError(f"--num_fewshot {n}: the tasks of llm-jp-eval have {len(self.df)} fixed examples, not more")
+            raise ValueError(f"--num_fewshot {n}: the tasks of llm-jp-eval have {len(self.df)} fixed examples")
         return list(self.df[:n])
 
 
