@@ -35,6 +35,8 @@ setup(
     extras_require={
         "train": ["deepspeed>=0.16", "matplotlib>=3.9", "peft>=0.17", "tensorboard>=2.18"],
         "eval": ["lm-eval>=0.4.9", "matplotlib>=3.9", "scipy>=1.13"],
+        # unidic-lite alone is exact: another dictionary splits other words
+        "japanese": ["emoji>=2.8", "fugashi>=1.3", "neologdn>=0.5.2", "rapidfuzz>=3.9", "unidic-lite==1.0.8"],
         "test": [
             "beautifulsoup4>=4.12",  # `scripts/benchmark.py corpus` compares with it, too
             *("hypothesis>=6.100", "playwright>=1.45", "ruff>=0.9"),
