@@ -1,10 +1,14 @@
-"""The Japanese tasks beside what the original harnesses make of the same items: contexts, choices, answers, scores."""
+"""The Japanese tasks beside what the original harnesses make of the same items: contexts, choices, answers, scores;
+and what a tiny model answers."""
 
 import json
 import shutil
 
 import pytest
 from japanese_sample import contexts, load_task
+from transformers import PreTrainedTokenizerFast
+
+from leia.evaluation.leia_lm import LeiaLM
 
 FILES = {
     "jcommonsenseqa_jpharness": "jcommonsenseqa",
@@ -120,3 +124,30 @@ def test_metrics_are_those_of_the_original_libraries(shared):
         assert llmjp.score_exact_match(doc, generation) == {"exact_match": pin["exact_match"]}
         jaqket = {"exact_match": 100.0 * pin["jaqket_exact_match"], "f1": 100.0 * pin["jaqket_f1"]}
         assert jaqket_v2_metrics.process_results(doc, generation) == jaqket
+
+
+@pytest.fixture(scope="module")
+def lm(shared):
+    path = str(shared / "data/tokenizer-as-on-the-hub/tokenizer.json")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=path, eos_token="</s>")
+    return LeiaLM(
+        str(shared / "data/tiny-llama"), tokenizer=tokenizer, dtype="float32", device="cpu", batch_size="auto"
+    )
+
+
+@pytest.mark.parametrize("file", CHOICES)
+def test_a_model_gets_the_log_likelihoods_of_the_jp_harness(load, lm, file):
+    task, expected = load(file)
+    results = iter(lm.loglikelihood(task.instances, disable_tqdm=True))
+    for item in expected["items"]:
+        found = [next(results)[0] for _ in item["continuations"]]
+        assert found == pytest.approx(item["log_likelihoods"], abs=2e-4)
+        assert found.index(max(found)) == item["prediction"]
+
+
+@pytest.mark.parametrize("file", [*GENERATED[:3], *FIXED[::2]])
+def test_a_model_writes_what_it_wrote_in_the_original_harnesses(load, lm, file):
+    task, expected = load(file)
+    lm.generation_rule = task.config.metadata["generation"]
+    found = lm.generate_until(task.instances, disable_tqdm=True)
+    assert found == [item["generation"] for item in expected["items"]]
