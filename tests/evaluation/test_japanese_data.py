@@ -74,7 +74,7 @@ TEST = "niilc/NIILC-ECQA2015_test.xml"
         (VALID, '"label": 2', '"label": 5', f"{VALID}:2: expected a JCommonsenseQA item with q_id"),
         (VALID, '"choice3": "判事"', '"choice3": 3', f"{VALID}:5: expected a JCommonsenseQA item"),
         (VALID, '"label": 1}', '"label": 1', f"{VALID}:3: expected a JCommonsenseQA item"),
-        (VALID, '"q_id": 101', '"q_id": 100', "the id 100 occurs twice"),
+        (VALID, '"q_id": 101', '"q_id": 100', f"{VALID}:2: the id 100 occurs twice"),
         (TEST, "</answers>", "</answer>", f"{TEST}:8: expected the XML of NIILC"),
         (TEST, "信号の色は？", " ", f"{TEST}: question 2: expected a NIILC question with text and answers"),
         (TEST, "<answer>-</answer>", "", f"{TEST}: question 3: expected a NIILC question with text and answers"),

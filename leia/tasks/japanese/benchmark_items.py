@@ -33,7 +33,7 @@ NIILC_SOURCE = "https://github.com/mynlp/niilc-qa, data/"
 
 def jcommonsenseqa(**_: Any) -> dict[str, list[Row]]:
     """`id`, `question`, `choices` (5 texts), `label` (0 to 4)."""
-    return {"train": _jcommonsenseqa("train"), "test": _identified(_jcommonsenseqa("valid"))}
+    return {"train": _jcommonsenseqa("train"), "test": _jcommonsenseqa("valid")}
 
 
 def jcommonsenseqa_llmjp(**_: Any) -> dict[str, datasets.Dataset]:
@@ -43,7 +43,7 @@ def jcommonsenseqa_llmjp(**_: Any) -> dict[str, datasets.Dataset]:
         choices = ",".join(f"{index}.{choice}" for index, choice in enumerate(row["choices"]))
         text = f"質問：{row['question']}\n選択肢：{choices}"
         items.append({"id": row["id"], "input": text, "output": str(row["label"])})
-    return {"test": datasets.Dataset.from_list(_identified(items))}
+    return {"test": datasets.Dataset.from_list(items)}
 
 
 def niilc(**_: Any) -> dict[str, datasets.Dataset]:
@@ -56,8 +56,8 @@ def niilc(**_: Any) -> dict[str, datasets.Dataset]:
             f"{path}:{error.position[0]}: expected the XML of NIILC, found another line ({error})"
         ) from error
     numbered = ((f"{path}: question {number}", question) for number, question in enumerate(questions, 1))
-    items = _items(path, numbered, "a NIILC question with text and answers", _niilc_item)
-    return {"test": datasets.Dataset.from_list(_identified(items))}
+    items = _items(path, numbered, "a NIILC question with text and answers", _niilc_item, distinct=True)
+    return {"test": datasets.Dataset.from_list(items)}
 
 
 def jemhopqa(**_: Any) -> dict[str, datasets.Dataset]:
@@ -68,8 +68,8 @@ def jemhopqa(**_: Any) -> dict[str, datasets.Dataset]:
         rows = _json_array(path)
     else:
         path, rows = "sbintuitions/JEMHopQA", _hub_rows("sbintuitions/JEMHopQA", "v1", "validation")
-    items = _items(path, rows, "a JEMHopQA item with qid, question and answer", item)
-    return {"test": datasets.Dataset.from_list(_identified(items))}
+    items = _items(path, rows, "a JEMHopQA item with qid, question and answer", item, distinct=True)
+    return {"test": datasets.Dataset.from_list(items)}
 
 
 def jaqket_v1(**_: Any) -> dict[str, list[Row]]:
@@ -78,16 +78,23 @@ def jaqket_v1(**_: Any) -> dict[str, list[Row]]:
     paths = {split: _local(name, JAQKET_V1_SOURCE) for split, name in splits.items()}
     entities = _local("jaqket_v1/candidate_entities.json.gz", JAQKET_V1_SOURCE)
     expected = "a JAQKET question with qid, question, answer_entity and answer_candidates"
-    items = {split: _items(path, _json_lines(path), expected, _jaqket_v1_item) for split, path in paths.items()}
+    items = {
+        split: _items(path, _json_lines(path), expected, _jaqket_v1_item, distinct=split == "test")
+        for split, path in paths.items()
+    }
     wanted = {name for split in items.values() for item in split for name in item["choices"]}
-    lines = _items(entities, _json_lines(entities), "an entity with title and text", _entity)
-    texts = {title: text for title, text in lines if title in wanted}
+
+    def entity(row: Row) -> tuple[str, str] | None:
+        title, text = _text(row["title"]), _text(row["text"])
+        return (title, text) if title in wanted else None
+
+    texts = dict(_items(entities, _json_lines(entities), "an entity with title and text", entity))
     if missing := sorted(wanted - texts.keys()):
         raise ValueError(f"{entities}: has no entity {missing[0]!r}, a candidate of a question ({len(missing)} lack)")
     for split in items.values():
         for item in split:
             item["contexts"] = [texts[name] for name in item["choices"]]
-    return {"train": items["train"], "test": _identified(items["test"])}
+    return items
 
 
 def jaqket_v2(**_: Any) -> dict[str, list[Row]]:
@@ -96,8 +103,8 @@ def jaqket_v2(**_: Any) -> dict[str, list[Row]]:
     for split, name in {"train": "train_jaqket_59.350.json", "test": "dev_jaqket_59.350.json"}.items():
         path = _local(f"jaqket_v2/{name}") or Path(hf_hub_download("kumapo/JAQKET", name, repo_type="dataset"))
         expected = "a JAQKET question with qid, question, answers and ctxs"
-        items[split] = _items(path, _json_array(path), expected, _jaqket_v2_item)
-    return {"train": items["train"], "test": _identified(items["test"])}
+        items[split] = _items(path, _json_array(path), expected, _jaqket_v2_item, distinct=split == "test")
+    return items
 
 
 def _jcommonsenseqa(split: str) -> list[Row]:
@@ -111,7 +118,8 @@ def _jcommonsenseqa(split: str) -> list[Row]:
     else:
         path = "sbintuitions/JCommonsenseQA"
         rows = _hub_rows(path, None, {"train": "train", "valid": "validation"}[split])
-    return _items(path, rows, "a JCommonsenseQA item with q_id, question, choice0 to choice4 and label", item)
+    expected = "a JCommonsenseQA item with q_id, question, choice0 to choice4 and label"
+    return _items(path, rows, expected, item, distinct=split == "valid")
 
 
 def _niilc_item(question: ElementTree.Element) -> Row | None:
@@ -140,10 +148,6 @@ def _jaqket_v2_item(row: Row) -> Row | None:
         return None
     texts = [_text(context["text"]) for context in found]
     return {"id": _text(row["qid"]), "question": _text(row["question"]), "answers": answers, "contexts": texts}
-
-
-def _entity(row: Row) -> tuple[str, str]:
-    return _text(row["title"]), _text(row["text"])
 
 
 def _text(value: Any) -> str:
@@ -187,26 +191,25 @@ def _hub_rows(repository: str, name: str | None, split: str) -> Iterator[tuple[s
     yield from ((f"{repository}: item {number}", row) for number, row in enumerate(rows, 1))
 
 
-def _items(path: Any, rows: Iterable[tuple[str, Any]], expected: str, make: Callable[[Any], Any]) -> list[Any]:
-    """What `make` makes of each row, without the rows that it drops (None)."""
-    items = []
+def _items(
+    path: Any, rows: Iterable[tuple[str, Any]], expected: str, make: Callable[[Any], Any], distinct: bool = False
+) -> list[Any]:
+    """What `make` makes of each row, without the rows that it drops (None); `distinct`: no two have one id."""
+    number, kept, seen = 0, [], set()
     for place, row in rows:
+        number += 1
         try:
-            items.append(make(json.loads(row) if isinstance(row, bytes) else row))
+            item = make(json.loads(row) if isinstance(row, bytes) else row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{place}: expected {expected}, found something else ({error!r})") from error
-    if not items:
-        raise ValueError(f"{path}: is empty; expected {expected}")
-    kept = [item for item in items if item is not None]
+        if item is None:
+            continue
+        if distinct:
+            if item["id"] in seen:
+                raise ValueError(f"{place}: the id {item['id']} occurs twice; items are told apart by their ids")
+            seen.add(item["id"])
+        kept.append(item)
     if not kept:
-        raise ValueError(f"{path}: the task keeps none of its {len(items)} items; expected one whose answer is there")
+        found = f"the task keeps none of its {number} items" if number else "is empty"
+        raise ValueError(f"{path}: {found}; expected {expected}")
     return kept
-
-
-def _identified(items: list[Row]) -> list[Row]:
-    seen: set[str] = set()
-    for item in items:
-        if item["id"] in seen:
-            raise ValueError(f"the id {item['id']} occurs twice; items are told apart by their ids")
-        seen.add(item["id"])
-    return items
