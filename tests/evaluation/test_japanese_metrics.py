@@ -48,6 +48,12 @@ def test_char_f1_is_that_of_a_plain_version(answer, gold):
     assert char_f1(answer, gold) == plain_char_f1(answer, gold) == char_f1(gold, answer)
 
 
+def test_char_f1_removes_latin_1_and_nothing_beside_it():
+    assert char_f1("a\x80\xffb", "ab") == 1.0
+    assert char_f1("ab\u0100", "ab") == 0.8
+    assert char_f1("ab\x7fc", "ab c") == 1.0  # no letter: a space
+
+
 def test_char_f1_rounds_halves_as_the_original():
     assert char_f1("abcdexyz", "abcdeuvw") == 0.62  # 16 characters, 5 in common: 62.5, halves to even
     assert char_f1("a" * 17 + "b" * 23, "a" * 17 + "c" * 23) == 0.43  # 80 characters, distance 46
@@ -76,6 +82,8 @@ def test_an_answer_is_the_first_line_in_nfkc_form(generation, output, char, exac
         ("六角形です", ["五つ", "六角形"], 0.0, 80.0),  # 六角, 形, です: two of three words
         ("「六角形」。", ["六角形"], 0.0, 100.0),  # signs are no words
         ("六角形😀✂", ["六角形"], 100.0, 100.0),  # pictures are removed
+        ("六角形☕", ["六角形"], 100.0, 100.0),  # an emoji outside the ranges
+        ("六角形✃", ["六角形"], 100.0, 100.0),  # in the ranges, no emoji
         ("六角形　です", ["六角形 です"], 100.0, 100.0),
         ("Bee", ["bee"], 0.0, 0.0),  # no lower-casing
         ("ﾊﾆｶﾑ", ["ハニカム"], 100.0, 100.0),

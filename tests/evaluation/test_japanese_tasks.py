@@ -65,6 +65,19 @@ def test_contexts_are_literally_these(sample, model):
     )
 
 
+def test_choices_and_generated_answers_are_asked_for_like_this(sample):
+    choices = load_task("jcommonsenseqa", 0)
+    choices.build_all_requests()
+    continuations = {args[1] for args in (request.args for request in choices.instances) if "夜の反対は？" in args[0]}
+    assert continuations == {"朝食", "暗闇", "昼", "星", "夢"}
+    for name, limit in (("niilc", 180), ("jemhopqa", 15), ("jcommonsenseqa_llmjp", 1)):
+        task = load_task(name, 4)
+        task.build_all_requests()
+        for request in task.instances:
+            assert request.args[1] == {"until": [], "max_gen_toks": limit, "do_sample": False}
+            assert request.args[0].count("### 入力：\n質問：") == 5
+
+
 def test_items_and_answers_are_these(sample, model):
     answers = {"SAMPLE-00001-01": "７日", "SAMPLE-00002-01": "青,黄,赤", "SAMPLE-00004-01": "３つ,三つ"}
     niilc, v1, v2 = load_task("niilc", 0), *(load_task(f"jaqket_v{n}", 0, pretrained=str(model)) for n in (1, 2))
