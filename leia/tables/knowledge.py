@@ -2,11 +2,9 @@
 
     results = [read_result(result_path(folder, "crosslingual_facts_ja", 0)) for folder in folders_of_the_seeds]
     runs = [result.items for result in results]
-    samples = draw_measures(runs)
-    summarise(samples["transfer"])                        # Interval(value=0.61, low=0.55, high=0.67)
-    for status, own in by_field(runs, "status").items():  # "held_out", "trained", ...
-        summarise(draw_measures(own)["rankc"])
-    summarise_gains(draw_measures(leia)["transfer"] - draw_measures(plain)["transfer"])
+    summarise(draw_measures(runs)["transfer"])               # Interval(value=0.61, low=0.55, high=0.67)
+    summarise(draw_measures(by_field(runs, "status")["held_out"])["rankc"])
+    summarise_gains(draw_gains(runs, runs_of_the_baseline, "transfer"))
 
 The measures: `acc` and `acc_pivot`, the shares of the facts known in the target language and in the pivot; `transfer`,
 the share of those known in the pivot that are known in the target too; `rankc`, the mean over the facts of RankC.
@@ -14,6 +12,7 @@ the share of those known in the pivot that are known in the target too; `rankc`,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from leia.tables.intervals import BOOTSTRAP_SAMPLES
 
 MEASURES = ("acc", "acc_pivot", "transfer", "rankc")
 _DRAWN_AT_ONCE = 2_000_000
-"""Items: some 60 MB."""
+"""Items, some 50 MB."""
 
 Runs = Sequence[Sequence[ItemResult]]
 """The items of one task, a list a training seed."""
@@ -38,28 +37,29 @@ class Interval:
     high: float
 
 
-def draw_measures(runs: Runs, num_samples: int = BOOTSTRAP_SAMPLES) -> dict[str, np.ndarray]:
-    """By measure its value in `num_samples` samples of the items; the last entry is the measure itself. A value is the
-    mean over the runs.
+def draw_measures(runs: Runs) -> dict[str, np.ndarray]:
+    """By measure its value in `BOOTSTRAP_SAMPLES` samples of the items; the last entry is the measure itself. A value
+    is the mean over the runs.
 
-    The draw depends on the number of items alone, and items are taken in the order of their ids: two models' values
-    are paired sample by sample. Raises `InputError` when the runs are of different items, or of another task.
+    The draw depends on the number of items alone, and items are taken in the order of their ids: the values of two
+    models are paired, sample by sample. Raises `InputError` when the runs are of different items, or of another task.
     """
-    values = np.stack([_values(run) for run in runs], axis=1)
     if len({tuple(sorted(item.id for item in run)) for run in runs}) != 1:
-        raise InputError("the results of one row are of different items; evaluate all again")
-    number = len(values)
-    generator = np.random.default_rng(0)
-    at_once = max(1, _DRAWN_AT_ONCE // values[..., 0].size)
-    parts = []
-    for start in range(0, num_samples, at_once):
-        drawn = generator.integers(0, number, (min(at_once, num_samples - start), number))
-        parts.append(values[drawn].mean(axis=1))
-    means = np.concatenate([*parts, values.mean(axis=0)[None]])  # [samples + 1, runs, known ... RankC]
-    pivot, target, both, rankc = np.moveaxis(means, -1, 0)
-    with np.errstate(invalid="ignore"):  # 0 / 0: no fact of the sample is known in the pivot
-        measures = (target, pivot, both / pivot, rankc)
-    return {name: measure.mean(axis=1) for name, measure in zip(MEASURES, measures, strict=True)}
+        raise InputError("results of one task are of different items; evaluate all again")
+    values = np.stack([_values(run) for run in runs], axis=1)
+    return dict(zip(MEASURES, _draw(values.tobytes(), values.shape), strict=True))
+
+
+def draw_gains(candidate: Runs, baseline: Runs, measure: str) -> np.ndarray | None:
+    """What `draw_measures` gives for `measure`, less the baseline's; None where a sample has no value.
+    Raises `InputError` when the items differ."""
+    ours, theirs = ({item.id for item in runs[0]} for runs in (candidate, baseline))
+    if ours != theirs:
+        raise InputError(
+            f"{len(ours ^ theirs)} items of crosslingual_facts are in some results only; evaluate all again"
+        )
+    gains = draw_measures(candidate)[measure] - draw_measures(baseline)[measure]
+    return None if np.isnan(gains).any() else gains
 
 
 def summarise(samples: np.ndarray) -> Interval:
@@ -76,10 +76,29 @@ def by_field(runs: Runs, field: str) -> dict[str, Runs]:
 
 
 def _values(run: Sequence[ItemResult]) -> np.ndarray:
-    """[items, 4] in the order of the ids: known in the pivot, in the target, in both, RankC."""
+    """[items, 4] in the order of the ids: known in the target, in the pivot, in both, RankC."""
     try:
         ordered = [item.metrics for item in sorted(run, key=lambda item: item.id)]
-        rows = [(one["acc_pivot"], one["acc"], one["acc_pivot"] * one["acc"], one["rankc"]) for one in ordered]
+        rows = [(one["acc"], one["acc_pivot"], one["acc"] * one["acc_pivot"], one["rankc"]) for one in ordered]
     except KeyError as error:
         raise InputError(f"expected results of crosslingual_facts, found items without {error}") from error
     return np.array(rows, dtype=float)
+
+
+@lru_cache(maxsize=128)  # a table asks for each measure by itself
+def _draw(content: bytes, shape: tuple[int, int, int]) -> tuple[np.ndarray, ...]:
+    """The measures, in the order of `MEASURES`, of an array [items, runs, 4], given as its bytes."""
+    number, runs, _ = shape
+    values = np.frombuffer(content).reshape(number, -1)
+    generator = np.random.default_rng(0)
+    at_once = max(1, _DRAWN_AT_ONCE // number)
+    sums = []
+    for start in range(0, BOOTSTRAP_SAMPLES, at_once):
+        samples = min(at_once, BOOTSTRAP_SAMPLES - start)
+        drawn = generator.integers(0, number, (samples, number)) + number * np.arange(samples)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=samples * number).reshape(samples, number)
+        sums.append(times @ values)
+    means = np.concatenate([*sums, values.sum(axis=0)[None]]).reshape(-1, runs, 4) / number
+    target, pivot, both, rankc = np.moveaxis(means, -1, 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0: no fact of the sample is known in the pivot
+        return tuple(measure.mean(axis=1) for measure in (target, pivot, both / pivot, rankc))
