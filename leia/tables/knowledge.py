@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from leia.base.errors import InputError
-from leia.evaluation.results import ItemResult
+from leia.evaluation.results import ItemResult, TaskResult
 from leia.tables.intervals import BOOTSTRAP_SAMPLES
 
 MEASURES = ("acc", "acc_pivot", "transfer", "rankc")
@@ -35,6 +35,11 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def has_measures(results: Sequence[TaskResult]) -> bool:
+    """Whether these are results of `crosslingual_facts`."""
+    return all(result.metrics.keys() >= set(MEASURES) for result in results)
 
 
 def draw_measures(runs: Runs) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import run_here
 from evaluation_sample import ROOT, write_result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from leia.evaluation.results import ItemResult
 from leia.tables import knowledge
 from leia.tables.intervals import summarise_gains
 from leia.tables.knowledge import by_field, draw_gains, draw_measures, summarise
+from leia.tables.plan import Folders, missing_steps
 from leia.tables.rendering import to_csv, to_markdown
 from leia.tables.table import fill, load_table
 
@@ -148,3 +150,77 @@ def test_facts_are_cut_by_their_status():
     assert list(found) == ["held_out", "trained"]
     assert (found["held_out"]["transfer"], found["trained"]["transfer"]) == (0.5, 1.0)
     assert found["held_out"]["rankc"] == pytest.approx(0.3)
+
+
+# The table
+
+TABLE = ROOT / "configs/tables/knowledge.yaml"
+LANGUAGES = ["ar", "es", "hi", "ja", "ru", "zh"]
+
+
+def write_facts(folder, language, rows):
+    """A made-up result of crosslingual_facts, marked as one."""
+    task = f"crosslingual_facts_{language}"
+    items = make_items(rows)
+    path = write_result(folder, task, 0, {item.id: bool(item.metrics["acc"]) for item in items})
+    lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+    written = [json.dumps(json.loads(line) | item.metrics) for line, item in zip(lines, items, strict=True)]
+    path.with_suffix(".jsonl").write_text("\n".join(written) + "\n", encoding="utf-8")
+    about = json.loads(path.read_text(encoding="utf-8"))
+    metrics = {name: None if math.isnan(value) else value for name, value in values([items]).items()}
+    path.write_text(json.dumps(about | {"metrics": metrics}), encoding="utf-8")
+
+
+@pytest.fixture
+def made_up(tmp_path):
+    """Of 400 facts 240 are known in English; in the language plain knows 96 of these, LEIA 144, the base model none."""
+    results = tmp_path / "results"
+    for language in LANGUAGES:
+        for run, known in (("llama2_7b", 0), (f"{language}_none_seed42", 96), (f"{language}_right_p0.5_seed42", 144)):
+            rows = [(float(number < known), float(number < 240), 0.2 + known / 400) for number in range(400)]
+            write_facts(results / run, language, rows)
+    return results
+
+
+def test_the_table_shows_each_measure_with_its_interval_and_gain(made_up):
+    table = load_table(TABLE)
+    cells = fill(table, made_up)
+    expected = {"acc": (0.24, 0.36), "acc_pivot": (0.6, 0.6), "transfer": (0.4, 0.6), "rankc": (0.44, 0.56)}
+    for part, (plain, leia) in expected.items():
+        for language in [*LANGUAGES, "mean"]:
+            ours, baseline = cells[part, "leia", language], cells[part, "finetuned_plain", language]
+            assert (baseline.ours.mean, ours.ours.mean) == pytest.approx((plain, leia)), part
+            assert ours.gain.difference == pytest.approx(leia - plain), part
+            assert ours.gain.low - 1e-9 <= leia - plain <= ours.gain.high + 1e-9
+        found = cells[part, "leia", "ja"].interval
+        assert found.value == pytest.approx(leia) and found.low - 1e-9 <= leia <= found.high + 1e-9
+    half_width = 1.96 * math.sqrt(0.6 * 0.4 / 240)
+    assert cells["transfer", "leia", "ja"].interval.high == pytest.approx(0.6 + half_width, abs=0.006)
+    assert cells["transfer", "leia", "ja"].gain.low > 0
+
+    markdown = to_markdown(table, cells)
+    part = markdown.partition("## Known in the language, of what")[2]
+    rows = {line.split(" | ")[0].lstrip("| "): line for line in part.partition("##")[0].splitlines() if "|" in line}
+    assert "0.600 (n=1)" in rows["LEIA (right, p = 0.5)"]
+    assert part.index("· over items") < part.index("· gain")
+    assert "Known in the language, of what is known in English (chance 0.10): transfer" in markdown
+    assert "Over items: the 95% bootstrap interval over the facts." in markdown
+    header, *lines = to_csv(table, cells).splitlines()
+    cell = next(line for line in lines if line.startswith("transfer,leia,ja,")).split(",")
+    cell = dict(zip(header.split(","), cell, strict=True))
+    assert float(cell["items_low"]) < 0.6 < float(cell["items_high"]) and float(cell["mean"]) == pytest.approx(0.6)
+
+
+def test_the_script_writes_every_format_where_all_facts_gain_the_same(made_up, tmp_path):
+    """RankC gains 0.12 in every fact: the interval's ends are the gain itself, but for rounding."""
+    output = tmp_path / "out"
+    outcome = run_here("make_results_table.py", "--table", TABLE, "--results_dir", made_up, "--output_dir", output)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert {path.suffix for path in output.iterdir()} == {".md", ".tex", ".csv", ".png", ".svg"}
+
+
+def test_one_evaluation_serves_all_four_parts(tmp_path):
+    steps = missing_steps(load_table(TABLE), Folders(tmp_path, tmp_path, "data", ROOT))
+    base, *_ = [step for step in steps if step.script == "evaluate.sh"]
+    assert base.variables["TASKS"] == ",".join(f"crosslingual_facts_{language}" for language in LANGUAGES)
+    assert base.variables["NUM_FEWSHOT_SAMPLES"] == "0,0,0,0,0,0" and base.tokens == 6 * 360_000
