@@ -49,8 +49,8 @@ def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[...,
 @option("What is evaluated", "--include_path", type=EXISTING_FOLDER, help="Folder of further tasks, as lm-eval's.")
 @data_folder("XCSR_DIR", "Local copy of X-CSR.", shown="the hub")
 @data_folder("JAPANESE_DIR", "The files of the Japanese tasks.", shown="the hub, where it has them")
-@data_folder("FACTS_DIR", "Facts of crosslingual_facts, as JSON lines.", shown="BMLAMA")
-@data_folder("BMLAMA_DIR", "Local copy of BMLAMA-17 or -53.", shown="the hub")
+@data_folder("FACTS_DIR", "Facts of crosslingual_facts, as JSON lines.", shown="BMLAMA_DIR")
+@data_folder("BMLAMA_DIR", "Local copy of BMLAMA-17 or -53.", shown="FACTS_DIR")
 @option(
     "How",
     "--scoring",

@@ -94,14 +94,15 @@ def _draw_part(panel: Axes, part: Part, rows: Sequence[Row], baseline: Row, cell
     for number, (style, points) in enumerate(series):
         places, gains, lows, highs = np.array(points).T
         offset = 0.8 * ((number + 0.5) / len(series) - 0.5)
-        errors = [gains - lows, highs - gains]
+        errors = np.maximum(0, [gains - lows, highs - gains])  # on a few items a gain may lie outside its own samples
         panel.errorbar(places + offset, gains, errors, **style, markersize=5, capsize=2, linewidth=1.2)
     panel.axhline(0, color="0.4", linewidth=0.9)
     panel.set_xticks(range(len(part.column_names)), part.column_names)
     panel.set_xlim(-0.6, len(part.column_names) - 0.4)
     tidy(panel, axis="y", color="0.9")
     panel.set_title(part.title, fontsize=10, loc="left")
-    panel.set_ylabel("gain in accuracy", fontsize=9)
+    others = {column.metric for column in part.columns} - {None, "acc"}
+    panel.set_ylabel("gain" if others else "gain in accuracy", fontsize=9)
 
 
 LOSSES = {"loss": "loss", "loss_text": "loss on text", "loss_names": "loss on inserted names"}

@@ -68,12 +68,12 @@ class Step:
 
 @dataclass(frozen=True)
 class _Run:
-    """One model of a row, and how many tokens it is still to read for which columns."""
+    """One model of a row, and how many tokens it is still to read for which tasks, each with its number of examples."""
 
     name: str
     language: str
     seed: int
-    missing: dict[Column, int] = field(default_factory=dict)
+    missing: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 def missing_steps(table: Table, folders: Folders, more: Sequence[str] = ()) -> list[Step]:
@@ -116,7 +116,7 @@ def _runs(table: Table, row: Row, results_dir: Path) -> list[_Run]:
             for name, seed in row.runs(column, table.seeds).items() if column.task else ():
                 run = runs.setdefault(name, _Run(name, column.language, seed))
                 if not _is_finished(results_dir / name, column):
-                    run.missing[column] = part.tokens_per_column
+                    run.missing.setdefault((str(column.task), column.num_fewshot), part.tokens_per_column)
     return [run for run in runs.values() if run.missing]
 
 
@@ -139,8 +139,8 @@ def _train(table: Table, training: Training, run: _Run, folders: Folders, more: 
 def _evaluate(run: _Run, model: str, results_dir: Path) -> Step:
     variables = {
         "MODEL_NAME_OR_PATH": model,
-        "TASKS": ",".join(str(column.task) for column in run.missing),
-        "NUM_FEWSHOT_SAMPLES": ",".join(str(column.num_fewshot) for column in run.missing),
+        "TASKS": ",".join(task for task, _ in run.missing),
+        "NUM_FEWSHOT_SAMPLES": ",".join(str(num_fewshot) for _, num_fewshot in run.missing),
         "RESULTS_DIR": str((results_dir / run.name).resolve()),
     }
     return Step(run.name, "evaluate.sh", variables, [], sum(run.missing.values()))

@@ -16,7 +16,7 @@ from leia.tables.table import PAPER_ITEMS, Cell, Part, Table
 Cells = Mapping[tuple[str, str, str], Cell]
 
 CSV_COLUMNS = (
-    *("part", "row", "column", "mean", "half_width", "seeds", "items"),
+    *("part", "row", "column", "mean", "half_width", "seeds", "items", "items_low", "items_high"),
     *("authors_mean", "authors_half_width", "difference_to_authors"),
     *("gain_over_baseline", "gain_low", "gain_high", "gain_p", "counts_as_gain"),
 )
@@ -55,9 +55,10 @@ def to_csv(table: Table, cells: Cells) -> str:
     writer.writerow(CSV_COLUMNS)
     for place, cell in cells.items():
         ours = (*astuple(cell.ours), cell.seeds, cell.items or None) if cell.ours else [None] * 4
+        interval = (cell.interval.low, cell.interval.high) if cell.interval else [None] * 2
         authors = astuple(cell.authors) if cell.authors else [None] * 2
         gain = astuple(cell.gain) if cell.gain else [None] * 4
-        writer.writerow([*place, *ours, *authors, cell.difference, *gain, cell.counts])
+        writer.writerow([*place, *ours, *interval, *authors, cell.difference, *gain, cell.counts])
     return buffer.getvalue()
 
 
@@ -71,6 +72,8 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
         "n: seeds, where some are still missing. **Bold**: a gain by the paper's criterion, the lower end above the "
         f"upper end of the row {baseline!r}."
     )
+    if any(cell.interval for cell in cells.values()):
+        texts.append("Over items: the 95% bootstrap interval over the facts.")
     if any(cell.gain for cell in cells.values()):
         texts.append(
             f"Gain: over the row {baseline!r} on the same items, with its 95% interval by a paired bootstrap over "
@@ -82,11 +85,13 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
 
 
 def _metrics(table: Table) -> str:
-    """What the cells hold: "Accuracy", and which columns another metric."""
+    """What the cells hold: "Accuracy", and which columns or whole parts another metric."""
     others: dict[str, list[str]] = {}
-    for column in (column for part in table.parts for column in part.columns):
-        if column.metric not in (None, "acc"):
-            others.setdefault(column.metric, []).append(column.name)
+    for part in table.parts:
+        whole = len({column.metric for column in part.columns}) == 1
+        for column in part.columns:
+            if column.metric not in (None, "acc"):
+                others.setdefault(column.metric, []).append(part.title if whole else column.name)
     named = "; ".join(f"{', '.join(dict.fromkeys(columns))}: {metric}" for metric, columns in others.items())
     return f"Accuracy ({named})" if named else "Accuracy"
 
@@ -117,6 +122,8 @@ def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[t
             wanted = len(row.runs(part.columns[0], table.seeds))
             seeds = [f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else "" for cell in own]
             yield row.label, [(_estimate(cell.ours) + n, bool(cell.counts)) for cell, n in zip(own, seeds, strict=True)]
+        if any(cell.interval for cell in own):
+            yield "· over items", _plain("[{0.low:.3f}, {0.high:.3f}]".format, [cell.interval for cell in own])
         if published:
             line = []
             for column, cell in zip(part.column_names, own, strict=True):

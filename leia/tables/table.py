@@ -15,6 +15,7 @@ from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
 from leia.evaluation.results import TaskResult, check_models, read_result, result_path
 from leia.tables.intervals import Estimate, Gain, bootstrap_gains, counts_as_gain, estimate, summarise_gains
+from leia.tables.knowledge import MEASURES, Interval, draw_gains, draw_measures, has_measures, summarise
 
 MEAN = "mean"
 """The name of the column that holds the mean over a part's columns."""
@@ -116,7 +117,8 @@ class Table:
 class Cell:
     """Ours, the authors', the gain over the baseline row, and whether it counts by the paper's criterion.
 
-    `items`: on how many ours was measured, 0 for a mean. `complete`: not on fewer than the paper's.
+    `items`: on how many ours was measured, 0 for a mean. `complete`: not on fewer than the paper's. `interval`: over
+    items, of the measures of knowledge alone.
     """
 
     ours: Estimate | None = None
@@ -126,6 +128,7 @@ class Cell:
     seeds: int = 0
     items: int = 0
     complete: bool = True
+    interval: Interval | None = None
 
     @property
     def difference(self) -> float | None:
@@ -230,6 +233,9 @@ def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) ->
             complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
             values = [result.value(column.metric) for result in ours]
             cell = replace(cell, ours=estimate(values), seeds=len(ours), items=items, complete=complete)
+            if has_measures(ours):
+                drawn = draw_measures([result.items for result in ours])
+                cell = replace(cell, interval=summarise(drawn[column.metric or MEASURES[0]]))
         cells[column.name] = cell
     if part.mean:
         seeds = [
@@ -256,11 +262,17 @@ def _mean(cells: Sequence[Cell], authors: Mapping[str, Estimate], values: Sequen
 def _gains(
     part: Part, ours: Mapping[str, Sequence[TaskResult]], baseline: Mapping[str, Sequence[TaskResult]]
 ) -> dict[str, np.ndarray]:
-    """What `bootstrap_gains` gives for each column that both rows have; their mean where these are all columns."""
+    """The gains in samples of the items for each column that both rows have, and in the last entry the gain itself;
+    their mean where these are all columns."""
     gains = {}
     for column in part.columns:
         if column.name in ours and column.name in baseline:
-            gain = bootstrap_gains(ours[column.name], baseline[column.name], column.metric)
+            pair = ours[column.name], baseline[column.name]
+            if all(map(has_measures, pair)):
+                runs = ([result.items for result in results] for results in pair)
+                gain = draw_gains(*runs, column.metric or MEASURES[0])
+            else:
+                gain = bootstrap_gains(*pair, column.metric)
             if gain is not None:
                 gains[column.name] = gain
     if part.mean and len(gains) == len(part.columns):
