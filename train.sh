@@ -43,6 +43,9 @@ arguments=(
   ${MODEL_NAME_OR_PATH:+--model_name_or_path "$MODEL_NAME_OR_PATH"}
   ${ENTITY_NAME_INSERTION_STRATEGY:+--entity_name_insertion_strategy "$ENTITY_NAME_INSERTION_STRATEGY"}
   ${ENTITY_NAME_INSERTION_PROB:+--entity_name_insertion_prob "$ENTITY_NAME_INSERTION_PROB"}
+  ${NO_SEPARATOR_TOKENS:+--no_separator_tokens "$NO_SEPARATOR_TOKENS"}
+  ${LEARNING_RATE:+--learning_rate "$LEARNING_RATE"}
+  ${SEED:+--seed "$SEED"}
 )
 if [[ "${RESUME:-0}" == 1 ]]; then
   arguments+=(--resume_from_checkpoint last)

@@ -14,10 +14,12 @@ IGNORED_LABEL = -100
 
 
 class LeiaDataCollator:
-    """A batch `input_ids`, `attention_mask`, `labels`, each [batch, length], from `{"input_ids": ids}` of each block.
+    """A batch `input_ids`, `attention_mask`, `labels`, each [batch, length], from `{"input_ids": ids}` of each block; with
+    `entity_name_mask` where the blocks carry it.
 
     `labels` are the ids with -100 where the id is that of padding (of EOS for a tokenizer without padding) or of a
-    tag; with `disable_entity_name_token_loss` also between the tags (`entity_name_mask`). Shorter sequences are padded
+    tag; with `disable_entity_name_token_loss` also at the names: by the mask that the blocks carry, else between the
+    tags (`entity_name_mask`). Shorter sequences are padded
     on the right to `max_length`, or to the longest. Raises `ValueError` when the tokenizer lacks the tags or has
     neither padding nor EOS, and for a sequence over `max_length`.
     """
@@ -43,16 +45,21 @@ class LeiaDataCollator:
             raise ValueError(f"a sequence is longer than max_length, {length} tokens")
         input_ids = torch.full((len(sequences), length), self.padding_token_id)
         attention_mask = torch.zeros_like(input_ids)
-        for row, sequence in enumerate(sequences):
+        carried = all("entity_name_mask" in feature for feature in features)
+        names = torch.zeros_like(input_ids, dtype=torch.bool)
+        for row, (feature, sequence) in enumerate(zip(features, sequences, strict=True)):
             input_ids[row, : len(sequence)] = sequence
             attention_mask[row, : len(sequence)] = 1
+            if carried:
+                names[row, : len(sequence)] = torch.as_tensor(feature["entity_name_mask"])
         ignored = (
             (input_ids == self.padding_token_id) | (input_ids == self.start_token_id) | (input_ids == self.end_token_id)
         )
         if self.disable_entity_name_token_loss:
-            ignored |= entity_name_mask(input_ids, self.start_token_id, self.end_token_id)
+            ignored |= names if carried else entity_name_mask(input_ids, self.start_token_id, self.end_token_id)
         labels = input_ids.masked_fill(ignored, IGNORED_LABEL)
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+        return batch | ({"entity_name_mask": names} if carried else {})
 
 
 def entity_name_mask(input_ids: torch.Tensor, start_token_id: int, end_token_id: int) -> torch.Tensor:

@@ -21,13 +21,14 @@ Ids = Sequence[int] | np.ndarray
 
 @dataclass(frozen=True)
 class Insertion:
-    """How names are inserted: where, with which probability, between which tags. `ValueError` for an unknown strategy
-    and a probability outside 0 to 1."""
+    """How names are inserted: where, with which probability, between which tags or (`no_separator_tokens`) between
+    none. `ValueError` for an unknown strategy and a probability outside 0 to 1."""
 
     strategy: str
     prob: float
     start_token_id: int
     end_token_id: int
+    no_separator_tokens: bool = False
 
     def __post_init__(self) -> None:
         check_insertion(self.strategy, self.prob)
@@ -44,8 +45,13 @@ def insert_entity_names(
     rng: random.Random,
     start_token_id: int,
     end_token_id: int,
+    no_separator_tokens: bool = False,
+    mark_names: bool = False,
 ) -> Ids:
     """Return `input_ids` with the names of some entities inserted, each between the two tags (paper, section 2).
+
+    With `no_separator_tokens` the bare names are inserted, without the tags. With `mark_names` their ids are given as
+    their complement (`~id`, below 0), so that they can be told from the text (`unmark`).
 
     `strategy`: `left` inserts before the entity's first token, `right` after its last, `replace` instead of it, `none`
     nowhere. Entity k covers the tokens `start_positions[k]` to `end_positions[k]` (end exclusive) and gets `names[k]`.
@@ -59,7 +65,8 @@ def insert_entity_names(
     check_insertion(strategy, prob)
     place = _PLACES[strategy]
     draws = draw_numbers(len(start_positions), rng)
-    opening, closing = np.array([start_token_id]), np.array([end_token_id])
+    tags = [[], []] if no_separator_tokens else [[start_token_id], [end_token_id]]
+    opening, closing = (np.array(tag, dtype=np.int64) for tag in tags)
     pieces = []
     position = former_end = 0
     for start, end, name, draw in zip(start_positions, end_positions, names, draws, strict=True):
@@ -69,13 +76,20 @@ def insert_entity_names(
         if place is None or draw > prob:
             continue
         cut, following = place(start, end)
-        pieces += (input_ids[position:cut], opening, name, closing)
+        inserted = ~np.asarray(name, dtype=np.int64) if mark_names else name
+        pieces += (input_ids[position:cut], opening, inserted, closing)
         position = following
     if former_end > len(input_ids):
         raise ValueError(f"an entity ends at token {former_end}, the article has {len(input_ids)}")
     pieces.append(input_ids[position:])
     augmented = np.concatenate(pieces, dtype=np.int64, casting="unsafe")
     return augmented if isinstance(input_ids, np.ndarray) else augmented.tolist()
+
+
+def unmark(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of an array that `mark_names` made, and which of them are of inserted names; both of the array's shape."""
+    names = ids < 0
+    return np.where(names, ~ids, ids), names
 
 
 def draw_numbers(count: int, rng: random.Random) -> list[float]:

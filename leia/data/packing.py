@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
-from leia.data.insertion import Insertion, insert_entity_names
+from leia.data.insertion import Insertion, insert_entity_names, unmark
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 class LeiaConstantLengthDataset(IterableDataset):
     """Yields `{"input_ids": LongTensor[max_length]}` without end, from a dataset of encoded articles.
+
+    With `no_separator_tokens` names stand between no tags (an ablation of the paper), and a block has
+    `entity_name_mask`, too: BoolTensor[max_length], True at the tokens of inserted names.
 
     One `random.Random(seed)` draws for the whole run; epoch e reads the articles in the order of
     `dataset.shuffle(seed + e)`, or as they lie. `state_dict()` is where the iterator made last stands, in plain JSON
@@ -46,12 +49,14 @@ class LeiaConstantLengthDataset(IterableDataset):
         entity_name_insertion_strategy: str,
         shuffle: bool = False,
         seed: int = 42,
+        no_separator_tokens: bool = False,
     ) -> None:
         self.insertion = Insertion(
             entity_name_insertion_strategy,
             entity_name_insertion_prob,
             entity_name_start_token_id,
             entity_name_end_token_id,
+            no_separator_tokens,
         )
         if max_length < 1:
             raise ValueError(f"max_length is {max_length}; a block has at least one token")
@@ -62,7 +67,9 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.shuffle = shuffle
         self.seed = seed
         settings = {"articles": len(self.articles), "max_length": max_length, "shuffle": shuffle, "seed": seed}
-        self._settings = settings | vars(self.insertion)
+        # A stream with tags has the settings that it had before there were streams without.
+        own = {name: value for name, value in vars(self.insertion).items() if name != "no_separator_tokens" or value}
+        self._settings = settings | own
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
 
@@ -75,7 +82,13 @@ class LeiaConstantLengthDataset(IterableDataset):
             rank, num_ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
         position = self._position = self._first_position()
         for blocks in self._rounds(position, num_ranks):
-            yield {"input_ids": torch.from_numpy(blocks[rank].copy())}
+            yield self._block(blocks[rank])
+
+    def _block(self, tokens: np.ndarray) -> dict[str, torch.Tensor]:
+        if not self.insertion.no_separator_tokens:
+            return {"input_ids": torch.from_numpy(tokens.copy())}
+        ids, names = unmark(tokens)
+        return {"input_ids": torch.from_numpy(ids), "entity_name_mask": torch.from_numpy(names)}
 
     def state_dict(self) -> dict[str, Any]:
         return {"settings": self._settings, **self._position.as_dict()}
@@ -83,9 +96,9 @@ class LeiaConstantLengthDataset(IterableDataset):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Start from `state`. Raises `ValueError` when it is the state of a stream with other settings."""
         saved = state["settings"]
-        changed = [key for key, value in self._settings.items() if saved.get(key) != value]
+        changed = [key for key in self._settings | saved if saved.get(key) != self._settings.get(key)]
         if changed:
-            differences = ", ".join(f"{key} {saved.get(key)} (now {self._settings[key]})" for key in changed)
+            differences = ", ".join(f"{key} {saved.get(key)} (now {self._settings.get(key)})" for key in changed)
             raise ValueError(f"the saved stream had {differences}")
         self._start = state
         self._position = self._first_position()
@@ -118,14 +131,17 @@ class LeiaConstantLengthDataset(IterableDataset):
         while True:
             for index in self.order_of_epoch(position.epoch)[position.article :]:
                 position.article += 1
-                yield insert_entity_names(*self.articles[index], rng=position.rng, **vars(self.insertion))
+                marked = self.insertion.no_separator_tokens  # no tag tells there what is a name
+                settings = vars(self.insertion) | {"mark_names": marked}
+                yield insert_entity_names(*self.articles[index], rng=position.rng, **settings)
             position.epoch += 1
             position.article = 0
 
 
 @dataclass
 class _Position:
-    """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block."""
+    """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block (those
+    of names marked where no tags tell them)."""
 
     rng: random.Random
     epoch: int = 0

@@ -65,6 +65,7 @@ def page_data(
         "prob": insertion.prob,
         "seed": stream.seed,
         "shuffle": stream.shuffle,
+        "separators": not insertion.no_separator_tokens,
         "tags": {"ids": tag_ids, "pieces": texts.split(tag_ids)},
         "special": tokenizer.all_special_ids,
         "without_loss": [LeiaDataCollator(tokenizer).padding_token_id],
@@ -82,9 +83,9 @@ def _readings(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[tuple[
         for row in stream.order_of_epoch(epoch):
             article = stream.articles[row]
             yield int(row), draw_numbers(len(article.names), rng)
-            # Least is left where each name that is shorter than its entity, tags included, has replaced it.
+            # Least is left where each name that is shorter than its entity has replaced it.
             entities = zip(article.start_positions, article.end_positions, article.names, strict=True)
-            tokens -= len(article.input_ids) - sum(max(0, end - start - len(name) - 2) for start, end, name in entities)
+            tokens -= len(article.input_ids) - sum(max(0, end - start - len(name)) for start, end, name in entities)
             if tokens <= 0:
                 return
 

@@ -16,6 +16,13 @@ from leia.evaluation.results import read_result, result_path
 from leia.tables.table import Column, Row, Table, Training
 
 
+EXPERIMENT_VARIABLES = {
+    *("ENTITY_NAME_INSERTION_STRATEGY", "ENTITY_NAME_INSERTION_PROB", "NO_SEPARATOR_TOKENS", "LEARNING_RATE", "SEED"),
+    *("TASKS", "NUM_FEWSHOT_SAMPLES"),
+}
+"""Variables of `train.sh` and `evaluate.sh` that a table decides on."""
+
+
 @dataclass(frozen=True)
 class Folders:
     """Where models, results and the training dataset of a {language} for a {model} (its name without the owner) lie.
@@ -51,7 +58,7 @@ class Step:
     def run(self, root: Path) -> None:
         """Run the script of the folder `root` and wait. Raises `InputError` when it fails."""
         # A variable that was exported for another training must not change what the table says.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTITY_NAME_INSERTION_")}
+        inherited = {name: value for name, value in os.environ.items() if name not in EXPERIMENT_VARIABLES}
         process = subprocess.Popen([str(root / self.script), *self.arguments], env=inherited | self.variables)
         try:
             code = process.wait()

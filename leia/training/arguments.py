@@ -35,6 +35,9 @@ class Experiment:
     entity_name_insertion_strategy: str = setting("Names", f"Where names go: {', '.join(STRATEGIES)}.", "right")
     entity_name_insertion_prob: float = setting("Names", "The probability that a name is inserted.", 0.5)
     disable_entity_name_token_loss: bool = setting("Names", "Train without the loss on the inserted names.", False)
+    no_separator_tokens: bool = setting(
+        "Names", "Insert names without the two tags, which the model knows all the same.", False
+    )
     global_batch_size: int = setting("Data", "Sequences of one optimizer step, over all processes.", 2048)
     attn_implementation: str = setting(
         "Model", "auto: flash attention where it is installed and the GPU can, else sdpa.", "auto"

@@ -152,7 +152,8 @@ def read_saved(path: Path) -> dict[str, Any]:
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
     """Raise `InputError` when `folder`, a checkpoint or a final model, is of a run with other settings than `run`."""
     saved = read_saved(folder / RUN_FILE)
-    changed = [key for key in run if saved.get(key) != run[key]]
+    # A setting that runs did not have once was off in them.
+    changed = [key for key in run if saved.get(key) != run[key] and (key in saved or run[key])]
     if changed:
         differences = ", ".join(f"{key} {saved.get(key)} (now {run[key]})" for key in changed)
         raise InputError(

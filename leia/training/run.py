@@ -145,7 +145,7 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
-           "disable_entity_name_token_loss", "global_batch_size", "lora_rank")  # fmt: skip
+           "disable_entity_name_token_loss", "no_separator_tokens", "global_batch_size", "lora_rank")  # fmt: skip
     fsdp = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true"
     states = f"DeepSpeed, {count_processes(args.world_size)}" if args.deepspeed_plugin else "FSDP" if fsdp else "whole"
     return {
@@ -180,6 +180,7 @@ def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase) -> LeiaTrainer:
         experiment.entity_name_insertion_strategy,
         shuffle=True,
         seed=args.seed,
+        no_separator_tokens=experiment.no_separator_tokens,
     )
     if args.process_index == 0:
         print(describe(run, attention), flush=True)
@@ -204,6 +205,7 @@ def describe(run: Run, attention: str) -> str:
     experiment, args = run.experiment, run.args
     strategy = experiment.entity_name_insertion_strategy
     probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
+    probability += ", without tags" if experiment.no_separator_tokens else ""
     return (
         f"{len(run.dataset):,} articles; names: {strategy}{probability}; attention: {attention}\n"
         f"a step: {count_processes(args.world_size)} x {args.per_device_train_batch_size} sequences x "

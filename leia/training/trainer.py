@@ -83,12 +83,18 @@ class LeiaTrainer(Trainer, TrainerCallback):
         ids, labels = inputs["input_ids"], inputs["labels"]
         logits = model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
         losses = token_losses(logits, labels)
-        start_id, end_id = self.data_collator.start_token_id, self.data_collator.end_token_id
-        names = entity_name_mask(ids, start_id, end_id)
-        self._sums.add(losses, labels, names, inserted=names | (ids == end_id))
+        self._sums.add(losses, labels, *self._inserted(inputs))
         if self.accelerator.sync_gradients:
             self._finish_step()
         return losses.sum() / num_items_in_batch * self.accelerator.num_processes
+
+    def _inserted(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which ids are of names, with their opening tag where there are tags, and which are inserted at all."""
+        if "entity_name_mask" in inputs:
+            return inputs["entity_name_mask"], inputs["entity_name_mask"]
+        ids, end_id = inputs["input_ids"], self.data_collator.end_token_id
+        names = entity_name_mask(ids, self.data_collator.start_token_id, end_id)
+        return names, names | (ids == end_id)
 
     def _finish_step(self) -> None:
         """Add up the step over all processes. The weights have not changed yet: a NaN stops before it harms them."""
