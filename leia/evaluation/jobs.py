@@ -116,8 +116,9 @@ def _open_task_folders(names: Sequence[str], pretrained: str, include_path: str 
 
 def _families(own: set[str]) -> str:
     """Our tasks and groups by name; of those with a task a language, the languages."""
-    languages: dict[str, list[str]] = {name: [] for name in sorted(own) if name.rpartition("_")[0] not in own}
-    for name in sorted(own - languages.keys()):
+    in_languages = {name for name in own if name[-3:-2] == "_" and name[:-3] in own}  # two letters
+    languages: dict[str, list[str]] = {name: [] for name in sorted(own - in_languages)}
+    for name in sorted(in_languages):
         family, _, language = name.rpartition("_")
         languages[family].append(language)
     return ", ".join(f"{name}, {name}_<lang> ({', '.join(own)})" if own else name for name, own in languages.items())

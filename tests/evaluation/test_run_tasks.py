@@ -112,7 +112,12 @@ def test_results_of_another_model_scoring_or_data_are_refused_and_stay(model, fi
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        ({"tasks": "xcodah_xx,xcsqa_ja"}, 2, "there are xcodah, xcodah_<lang> (ar, de, en,"),
+        ({"tasks": "xcodah_xx,xcsqa_ja"}, 2, "there is no task xcodah_xx; there are "),
+        (
+            {"tasks": "xcodah_xx,xcsqa_ja"},
+            2,
+            "jcommonsenseqa_llmjp, jemhopqa, niilc, xcodah, xcodah_<lang> (ar, de, en,",
+        ),
         ({"tasks": ",", "num_fewshot": "0,4"}, 2, "--tasks ',' holds an empty name"),
         ({"num_fewshot": "4"}, 2, "one number a task is needed"),
         ({"num_fewshot": "4,4"}, 2, "xcodah_es is scored without examples"),
