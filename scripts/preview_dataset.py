@@ -42,6 +42,7 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
 @option(
     STREAM, "--entity_name_insertion_strategy", type=click.Choice(STRATEGIES), default="right", help="Where names go."
 )
+@option(STREAM, "--no_separator_tokens", is_flag=True, help="Names without the two tags.")
 @option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or of the dataset.")
 @option(STREAM, "--seed", type=click.IntRange(0), default=42,
         help="Seed of the order and of the draws; training with it reads the same blocks.")  # fmt: skip
@@ -70,7 +71,7 @@ def main(
     from leia.data.packing import LeiaConstantLengthDataset
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
     from leia.reports.links import LinkExplainer
-    from leia.reports.preview import TokenTexts, render_blocks
+    from leia.reports.preview import Block, TokenTexts, render_blocks
     from leia.reports.preview_page import page_data, write_page
 
     dataset, manifest = open_training_dataset(dataset_dir), read_manifest(dataset_dir)
@@ -81,7 +82,7 @@ def main(
         explainer = LinkExplainer(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
     stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, **stream_options)
-    blocks = render_blocks((block["input_ids"].tolist() for block in stream), TokenTexts(tokenizer), tag_ids)
+    blocks = render_blocks(map(Block.of, stream), TokenTexts(tokenizer), tag_ids)
     if html_file is not None:
         name = Path(dataset_dir).resolve().name
         data = page_data(name, stream, num_samples or SAMPLES, dataset["title"], tokenizer, explainer, manifest)

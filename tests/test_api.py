@@ -76,6 +76,17 @@ def test_a_text_of_ones_own_is_augmented_as_the_strategy_says(tokenizer, strateg
     assert "".join(shown.split()) == "".join(f"<s>{expected}".split())
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_names_without_tags_are_shown_apart_from_the_text(tokenizer, strategy):
+    tagged, bare = (leia.augment(TEXT, LINKS, tokenizer, strategy, no_separator_tokens=bare) for bare in (False, True))
+    tags = tagged.tokenizer.convert_tokens_to_ids(list(TAGS))
+    assert bare.ids == [[index for index in tagged.ids[0] if index not in tags]]
+    names = [run for kind, run in tagged.blocks[0].runs(tags) if kind == "name"]
+    assert [run for kind, run in bare.blocks[0].runs(tags) if kind == "name"] == names
+    assert f"{len(names)} names" in str(bare) and TAGS[0] not in str(bare)
+    assert bare._repr_html_().count("background") == len(names)
+
+
 def test_the_articles_of_the_build_are_augmented_alike_as_texts_of_ones_own(sample_corpus, tokenizer):
     wiki = sample_corpus.wikis["ja"]
     encoded = leia.open_training_dataset(wiki.dataset)

@@ -14,8 +14,8 @@ IGNORED_LABEL = -100
 
 
 class LeiaDataCollator:
-    """A batch `input_ids`, `attention_mask`, `labels`, each [batch, length], from `{"input_ids": ids}` of each block; with
-    `entity_name_mask` where the blocks carry it.
+    """A batch `input_ids`, `attention_mask`, `labels`, each [batch, length], from `{"input_ids": ids}` of each block;
+    with `entity_name_mask` where the blocks carry it.
 
     `labels` are the ids with -100 where the id is that of padding (of EOS for a tokenizer without padding) or of a
     tag; with `disable_entity_name_token_loss` also at the names: by the mask that the blocks carry, else between the

@@ -87,7 +87,8 @@ def insert_entity_names(
 
 
 def unmark(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ids of an array that `mark_names` made, and which of them are of inserted names; both of the array's shape."""
+    """The ids of an array that `mark_names` made, and which of them are of inserted names; both of the array's
+    shape."""
     names = ids < 0
     return np.where(names, ~ids, ids), names
 

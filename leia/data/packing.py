@@ -140,8 +140,8 @@ class LeiaConstantLengthDataset(IterableDataset):
 
 @dataclass
 class _Position:
-    """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block (those
-    of names marked where no tags tell them)."""
+    """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block
+    (those of names marked where no tags tell them)."""
 
     rng: random.Random
     epoch: int = 0

@@ -9,22 +9,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from html import escape
-from itertools import islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.errors import DropReason
 from leia.base.text import visible
 from leia.data.alignment import token_bytes
 from leia.data.encoding import Link, encode_text
-from leia.data.insertion import check_insertion, insert_entity_names
+from leia.data.insertion import Insertion, check_insertion, insert_entity_names, unmark
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.data.tokenizers import add_entity_name_tags, check_dataset, entity_name_tag_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
 
 _TERMINAL_STYLES = {"text": {"reset": False}, "tag": {"fg": "bright_black"}, "name": {"fg": "green", "bold": True}}
 # Half transparent, so that they can be read on the white and on the black of notebooks.
@@ -65,12 +67,32 @@ class TokenTexts:
         return "".join(self.split(ids))
 
 
-def split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) -> Iterator[tuple[str, list[int]]]:
-    """Yield `(kind, ids)` for each run of one kind: `text`, `tag` (one tag) or `name` (between two tags).
+@dataclass(frozen=True)
+class Block:
+    """A block's token ids; `names`: which of them are inserted, where no tags tell it, else None."""
 
-    A block may begin inside a name: what stands before a closing tag without an opening one is `text`, as it is for
-    the loss.
-    """
+    ids: list[int]
+    names: list[bool] | None = None
+
+    @classmethod
+    def of(cls, block: Mapping[str, "Tensor"]) -> "Block":
+        """A block of `LeiaConstantLengthDataset`."""
+        names = block.get("entity_name_mask")
+        return cls(block["input_ids"].tolist(), None if names is None else names.tolist())
+
+    def runs(self, tag_ids: tuple[int, int]) -> list[tuple[str, list[int]]]:
+        """`(kind, ids)` for each run of one kind: `text`, `tag` (one tag) or `name`.
+
+        A block may begin inside a name between tags: what stands before a closing tag without an opening one is `text`,
+        as it is for the loss.
+        """
+        if self.names is None:
+            return list(_split_at_tags(self.ids, *tag_ids))
+        pairs = groupby(zip(self.names, self.ids, strict=True), key=lambda pair: pair[0])
+        return [("name" if is_name else "text", [index for _, index in run]) for is_name, run in pairs]
+
+
+def _split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) -> Iterator[tuple[str, list[int]]]:
     kind, run = "text", []
     for index in ids:
         if index in (start_token_id, end_token_id):
@@ -84,16 +106,19 @@ def split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) ->
         yield kind, run
 
 
-def render_blocks(blocks: Iterable[Sequence[int]], texts: TokenTexts, tag_ids: tuple[int, int]) -> Iterator[str]:
+def render_blocks(blocks: Iterable[Block], texts: TokenTexts, tag_ids: tuple[int, int]) -> Iterator[str]:
     """Yield each block under a line with its number, in the colours of a terminal (`click.unstyle` takes them off)."""
-    for number, ids in enumerate(blocks, 1):
-        runs = split_at_tags(ids, *tag_ids)
+    for number, block in enumerate(blocks, 1):
+        runs = block.runs(tag_ids)
         text = "".join(click.style(texts.join(run), **_TERMINAL_STYLES[kind]) for kind, run in runs)
-        yield f"{click.style(f'--- {_title(number, ids, tag_ids)} ---', bold=True)}\n{text}\n"
+        yield f"{click.style(f'--- {_title(number, block, tag_ids)} ---', bold=True)}\n{text}\n"
 
 
-def _title(number: int, ids: Sequence[int], tag_ids: tuple[int, int]) -> str:
-    return f"block {number}: {len(ids):,} tokens, {list(ids).count(tag_ids[0]):,} names"
+def _title(number: int, block: Block, tag_ids: tuple[int, int]) -> str:
+    opened = (
+        block.ids.count(tag_ids[0]) if block.names is None else [kind for kind, _ in block.runs(tag_ids)].count("name")
+    )
+    return f"block {number}: {len(block.ids):,} tokens, {opened:,} names"
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,13 +126,18 @@ class Blocks:
     """Blocks to look at: the last line of a notebook's cell shows them in colour, `print` as plain text, and `show()`
     in the colours of the terminal.
 
-    `ids` are the token ids of each block, `tokenizer` knows all of them, the two tags among them. `dropped` are the
-    links of a text of your own that could give no name, with the reason.
+    `tokenizer` knows all ids, the two tags among them. `dropped` are the links of a text of your own that could give no
+    name, with the reason.
     """
 
-    ids: list[list[int]]
+    blocks: list[Block]
     tokenizer: PreTrainedTokenizerBase
     dropped: Mapping[Link, DropReason] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[list[int]]:
+        """The token ids of each block."""
+        return [block.ids for block in self.blocks]
 
     def show(self) -> None:
         """Print the blocks, in colours where the output is a terminal."""
@@ -119,17 +149,17 @@ class Blocks:
     def _repr_html_(self) -> str:
         texts, tag_ids = TokenTexts(self.tokenizer), entity_name_tag_ids(self.tokenizer)
         parts = []
-        for number, ids in enumerate(self.ids, 1):
+        for number, block in enumerate(self.blocks, 1):
             runs = "".join(
                 f'<span style="{_HTML_STYLES[kind]}">{escape(texts.join(run))}</span>'
-                for kind, run in split_at_tags(ids, *tag_ids)
+                for kind, run in block.runs(tag_ids)
             )
-            parts.append(f"<p><b>{_title(number, ids, tag_ids)}</b></p>")
+            parts.append(f"<p><b>{_title(number, block, tag_ids)}</b></p>")
             parts.append(f'<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere">{runs}</div>')
         return "\n".join([*parts, *(f"<p><small>{escape(line)}</small></p>" for line in self._dropped_lines())])
 
     def _rendered(self) -> str:
-        blocks = render_blocks(self.ids, TokenTexts(self.tokenizer), entity_name_tag_ids(self.tokenizer))
+        blocks = render_blocks(self.blocks, TokenTexts(self.tokenizer), entity_name_tag_ids(self.tokenizer))
         return "\n".join([*blocks, *self._dropped_lines()])
 
     def _dropped_lines(self) -> Iterator[str]:
@@ -144,22 +174,25 @@ def augment(
     strategy: str = "right",
     prob: float = 1.0,
     seed: int = 42,
+    no_separator_tokens: bool = False,
 ) -> Blocks:
     """A text of your own as one block, the names of its links inserted as in training. The tokenizer stays as it is.
 
     A link is `(start, end, name)`: the characters of `text` that it covers, end exclusive, and the name to insert.
-    `strategy` is `left`, `right`, `replace` or `none`; `prob` is the share of names inserted, drawn with `seed`. A link
-    that does not begin and end with a token is left out, as in the build, and named in `dropped` of the result.
+    `strategy` is `left`, `right`, `replace` or `none`; `prob` is the share of names inserted, drawn with `seed`;
+    `no_separator_tokens` leaves the tags out. A link that does not begin and end with a token is left out, as in the
+    build, and named in `dropped` of the result.
 
     Raises `ValueError` for links outside the text or over one another, an unknown strategy, a `prob` outside 0 to 1.
     """
     check_insertion(strategy, prob)
     article, dropped = encode_text(text, links, tokenizer)
     tokenizer = deepcopy(tokenizer)
-    start, end = add_entity_name_tags(tokenizer)
-    draws = random.Random(seed)
-    ids = insert_entity_names(*article, strategy=strategy, prob=prob, rng=draws, start_token_id=start, end_token_id=end)
-    return Blocks([list(map(int, ids))], tokenizer, dropped)
+    insertion = Insertion(strategy, prob, *add_entity_name_tags(tokenizer), no_separator_tokens)
+    settings = vars(insertion) | {"mark_names": no_separator_tokens, "rng": random.Random(seed)}
+    ids, names = unmark(np.asarray(insert_entity_names(*article, **settings)))
+    block = Block(ids.tolist(), names.tolist() if no_separator_tokens else None)
+    return Blocks([block], tokenizer, dropped)
 
 
 def preview(
@@ -171,6 +204,7 @@ def preview(
     prob: float = 1.0,
     shuffle: bool = True,
     seed: int = 42,
+    no_separator_tokens: bool = False,
 ) -> Blocks:
     """The first blocks that training with these settings reads from a training dataset. The tokenizer stays as it is.
 
@@ -179,5 +213,7 @@ def preview(
     check_dataset(dataset, tokenizer, None, "the dataset")
     tokenizer = deepcopy(tokenizer)
     tag_ids = add_entity_name_tags(tokenizer)
-    stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, prob, strategy, shuffle, seed)
-    return Blocks([block["input_ids"].tolist() for block in islice(stream, num_blocks)], tokenizer)
+    stream = LeiaConstantLengthDataset(
+        dataset, max_length, *tag_ids, prob, strategy, shuffle, seed, no_separator_tokens
+    )
+    return Blocks([Block.of(block) for block in islice(stream, num_blocks)], tokenizer)

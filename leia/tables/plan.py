@@ -15,7 +15,6 @@ from leia.base.errors import InputError
 from leia.evaluation.results import read_result, result_path
 from leia.tables.table import Column, Row, Table, Training
 
-
 EXPERIMENT_VARIABLES = {
     *("ENTITY_NAME_INSERTION_STRATEGY", "ENTITY_NAME_INSERTION_PROB", "NO_SEPARATOR_TOKENS", "LEARNING_RATE", "SEED"),
     *("TASKS", "NUM_FEWSHOT_SAMPLES"),

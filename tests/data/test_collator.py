@@ -52,6 +52,20 @@ def test_labels(case):
     assert collate(ids, disable_entity_name_token_loss=True)["labels"] == [without_names]
 
 
+@pytest.mark.parametrize("disabled", [False, True])
+def test_names_without_tags_are_told_by_the_mask_that_the_blocks_carry(disabled):
+    tokenizer = make_tokenizer(pad=True)
+    add_entity_name_tags(tokenizer)
+    blocks = [
+        {"input_ids": torch.tensor([2, 5, 6]), "entity_name_mask": torch.tensor([False, True, True])},
+        {"input_ids": torch.tensor([7, 3]), "entity_name_mask": torch.tensor([True, False])},
+    ]
+    batch = LeiaDataCollator(tokenizer, disable_entity_name_token_loss=disabled)(blocks)
+    assert batch["entity_name_mask"].tolist() == [[False, True, True], [True, False, False]]
+    expected = [[2, -100, -100], [-100, 3, -100]] if disabled else [[2, 5, 6], [7, 3, -100]]
+    assert batch["labels"].tolist() == expected
+
+
 def test_a_tokenizer_with_padding_keeps_the_loss_on_eos():
     assert collate([2, EOS, 3], [4], pad=True) == {
         "input_ids": [[2, EOS, 3], [4, PAD, PAD]],

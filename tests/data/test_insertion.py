@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leia.data import insert_entity_names
+from leia.data.insertion import unmark
 
 OPEN, CLOSE = 900, 901
 
@@ -45,6 +46,21 @@ def test_an_array_of_narrow_ids_gives_the_same_ids_wide_enough_for_the_tags(stra
     augmented = insert(ids, [1, 4], [3, 5], [np.array([77, 78], dtype=np.int8), []], strategy)
     assert augmented.dtype == np.int64
     assert augmented.tolist() == insert(ids.tolist(), [1, 4], [3, 5], [[77, 78], []], strategy)
+
+
+@pytest.mark.parametrize("strategy", CASES)
+def test_without_tags_the_bare_names_are_inserted_and_can_be_marked(strategy):
+    article = ([10, 11, 12, 13, 14], [1, 4], [3, 5], [[77, 78], [79]])
+    settings = {"strategy": strategy, "prob": 1.0, "start_token_id": OPEN, "end_token_id": CLOSE}
+    bare, marked = (
+        insert_entity_names(*article, rng=random.Random(0), no_separator_tokens=True, mark_names=mark, **settings)
+        for mark in (False, True)
+    )
+    assert bare == [token for token in CASES[strategy] if token not in (OPEN, CLOSE)]
+    ids, names = unmark(np.array(marked))
+    assert ids.tolist() == bare and [token for token, name in zip(bare, names, strict=True) if name] == [
+        token for token in bare if token > 70
+    ]
 
 
 def splice(ids, starts, ends, names, strategy, prob, rng):

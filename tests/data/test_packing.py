@@ -12,12 +12,15 @@ import pytest
 import torch
 import torch.multiprocessing
 from datasets import Dataset, Features, load_from_disk
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
 from leia.base.datasets import training_schema
 from leia.base.errors import InputError
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
+from leia.data.collator import entity_name_mask
 from leia.data.tokenizers import add_entity_name_tags
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -58,8 +61,54 @@ def take(stream, count: int) -> list[list[int]]:
     return [block["input_ids"].tolist() for block in islice(stream, count)]
 
 
+def take_with_masks(stream, count: int) -> list[list[list[int]]]:
+    return [[values.tolist() for values in block.values()] for block in islice(stream, count)]
+
+
 def digest(blocks: list[list[int]]) -> str:
     return hashlib.sha256("".join(" ".join(map(str, block)) + "\n" for block in blocks).encode()).hexdigest()
+
+
+@pytest.mark.skipif(not (SHARED / "expected/packing-no-separator.json").exists(), reason="needs ../shared/expected")
+@pytest.mark.parametrize("wiki", ["nvwiki", "ltgwiki"])
+def test_blocks_without_tags_are_those_of_the_authors_later_code(wiki):
+    with gzip.open(SHARED / f"expected/{wiki}-dataset.jsonl.gz", "rt", encoding="utf-8") as lines:
+        dataset = Dataset.from_list([json.loads(line) for line in lines])
+    settings = json.loads((SHARED / "expected/packing-no-separator.json").read_text())[wiki]
+    assert settings
+    for setting in settings:
+        assert setting.pop("no_separator_tokens") is True
+        named = {name: setting[name] for name in ("max_length", "shuffle", "seed")}
+        place = {"entity_name_insertion_prob": setting["prob"], "entity_name_insertion_strategy": setting["strategy"]}
+        stream = make_stream(dataset, **named, **place, no_separator_tokens=True)
+        blocks = take(stream, setting["blocks"])
+        assert blocks[0] == setting["first_block"] and digest(blocks) == setting["sha256"]
+
+
+@given(st.integers(0, 99), st.sampled_from(["left", "right", "replace", "none"]))
+def test_the_mask_of_a_stream_without_tags_is_where_the_tags_of_the_other_say(seed, strategy):
+    dataset, options = random_dataset(8, seed), {"entity_name_insertion_strategy": strategy, "seed": seed}
+    tagged = torch.tensor(list(chain(*take(make_stream(dataset, **options), 40))))
+    bare = list(islice(make_stream(dataset, **options, no_separator_tokens=True), 30))
+    assert all(block["entity_name_mask"].dtype == torch.bool for block in bare)
+    names, ids = entity_name_mask(tagged, OPEN, CLOSE), tagged
+    kept = (ids != OPEN) & (ids != CLOSE)
+    found_ids, found_names = (torch.cat([block[key] for block in bare]) for key in ("input_ids", "entity_name_mask"))
+    length = min(len(found_ids), int(kept.sum()))
+    assert length > 1000 or strategy == "none"
+    assert found_ids[:length].tolist() == ids[kept][:length].tolist()
+    assert found_names[:length].tolist() == names[kept][:length].tolist()
+
+
+def test_the_state_of_a_stream_with_tags_is_what_it_was_before_there_were_others():
+    state = make_stream(random_dataset()).state_dict()
+    assert "no_separator_tokens" not in state["settings"]
+    with pytest.raises(ValueError, match=r"no_separator_tokens None \(now True\)"):
+        make_stream(random_dataset(), no_separator_tokens=True).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"no_separator_tokens True \(now None\)"):
+        make_stream(random_dataset()).load_state_dict(
+            make_stream(random_dataset(), no_separator_tokens=True).state_dict()
+        )
 
 
 @pytest.mark.skipif(not (SHARED / "expected/packing.json").exists(), reason="needs ../shared/expected")
@@ -130,23 +179,26 @@ def test_iterating_again_starts_again():
     assert [next(other)["input_ids"].tolist() for _ in range(50)] == first
 
 
-@pytest.mark.parametrize("strategy", ["left", "right", "replace", "none"])
+@pytest.mark.parametrize("strategy", ["left", "right", "replace", "none", "no tags"])
 def test_a_saved_state_continues_without_replaying(strategy, monkeypatch):
-    dataset = random_dataset(articles=6)
-    undisturbed = take(make_stream(dataset, 16, entity_name_insertion_strategy=strategy), 60)
+    dataset, options = random_dataset(articles=6), {"entity_name_insertion_strategy": strategy}
+    if strategy == "no tags":
+        options = {"no_separator_tokens": True}
+    taken = take_with_masks if strategy == "no tags" else take
+    undisturbed = taken(make_stream(dataset, 16, **options), 60)
     for stop in (0, 1, 2, 3, 4, 13, 37, 38, 39):
-        stream = make_stream(dataset, 16, entity_name_insertion_strategy=strategy)
-        assert take(stream, stop) == undisturbed[:stop]
+        stream = make_stream(dataset, 16, **options)
+        assert taken(stream, stop) == undisturbed[:stop]
         state = json.loads(json.dumps(stream.state_dict()))
-        resumed = make_stream(dataset, 16, entity_name_insertion_strategy=strategy)
+        resumed = make_stream(dataset, 16, **options)
         resumed.load_state_dict(state)
         assert resumed.state_dict() == state
         read = []
         articles = resumed.articles
         monkeypatch.setattr(resumed, "articles", Recorder(articles, read))
-        assert take(resumed, 1) == undisturbed[stop : stop + 1]
+        assert taken(resumed, 1) == undisturbed[stop : stop + 1]
         assert sum(len(articles[index].input_ids) for index in read[:-1]) <= 16, "only what the next block needs"
-        assert take(resumed, 60 - stop) == undisturbed[stop:], "iterating again starts at the loaded state"
+        assert taken(resumed, 60 - stop) == undisturbed[stop:], "iterating again starts at the loaded state"
 
 
 class Recorder:
@@ -213,6 +265,7 @@ def test_ranks_share_one_order_and_a_state_serves_any_number_of_them(tmp_path):
         {"entity_name_insertion_prob": 1.0},
         {"max_length": 32},
         {"shuffle": False},
+        {"no_separator_tokens": True},
     ],
 )
 def test_the_state_of_another_run_is_refused(change):

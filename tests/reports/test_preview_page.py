@@ -149,6 +149,24 @@ def test_the_blocks_labels_and_text_are_those_of_training(sample_corpus, japanes
     assert len(seen) == (1 if strategy == "none" else 5)
 
 
+def test_a_page_without_tags_draws_the_stream_without_them(sample_corpus, run_script, open_page, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(sample_corpus.tiny_model)
+    tags = add_entity_name_tags(tokenizer)
+    dataset_dir, path = sample_corpus.wikis["ja"].dataset, tmp_path / "page.html"
+    options = ["--dataset_dir", dataset_dir, "--max_length", 512, "--num_samples", 6, "--seed", 7]
+    model = ["--model_name", sample_corpus.tiny_model]
+    run_script("preview_dataset.py", *model, *options, "--no_separator_tokens", "--html", path)
+    page, dataset = open_page(path), load_from_disk(str(dataset_dir))
+    for strategy in STRATEGIES:
+        choose(page, strategy, 0.77)
+        stream = LeiaConstantLengthDataset(dataset, 512, *tags, 0.77, strategy, True, 7, no_separator_tokens=True)
+        expected = list(islice(stream, 6))
+        assert page.evaluate("preview.ids()") == [block["input_ids"].tolist() for block in expected]
+        page.locator("#names-without-loss").set_checked(True)
+        labels = LeiaDataCollator(tokenizer, disable_entity_name_token_loss=True)(expected)["labels"]
+        assert page.evaluate("preview.loss()") == (labels != -100).tolist()
+
+
 def test_the_page_opens_with_the_options_of_the_command_line(sample_corpus, japanese_page, open_page):
     tokenizer = AutoTokenizer.from_pretrained(sample_corpus.tiny_model)
     dataset = load_from_disk(str(sample_corpus.wikis["ja"].dataset))
