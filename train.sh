@@ -46,6 +46,9 @@ arguments=(
   ${NO_SEPARATOR_TOKENS:+--no_separator_tokens "$NO_SEPARATOR_TOKENS"}
   ${LEARNING_RATE:+--learning_rate "$LEARNING_RATE"}
   ${SEED:+--seed "$SEED"}
+  ${OFFLOAD_OPTIMIZER_DEVICE:+--offload_optimizer_device "$OFFLOAD_OPTIMIZER_DEVICE"}
+  ${TASKS:+--tasks "$TASKS"}
+  ${NUM_FEWSHOT_SAMPLES:+--num_fewshot_samples "$NUM_FEWSHOT_SAMPLES"}
 )
 if [[ "${RESUME:-0}" == 1 ]]; then
   arguments+=(--resume_from_checkpoint last)

@@ -14,13 +14,16 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from leia.base.cli import EXISTING_FILE, options_of
+from leia.base.cli import EXISTING_FILE, comma_separated_numbers, options_of
 from leia.training.arguments import Experiment, parse
 from leia.training.launch import STOPPED, launched_command
+
+if TYPE_CHECKING:
+    from leia.evaluation.run_tasks import TaskScores
 
 PAPER = Path(__file__).parents[1] / "configs" / "train" / "llama2_7b.yaml"
 
@@ -41,7 +44,17 @@ def main(config: str, more: tuple[str, ...], **options: Any) -> int:
     experiment, args = parse(config, options, more)
     from leia.training.run import train
 
-    return 0 if train(experiment, args, shlex.join(["python", *sys.argv])) else STOPPED
+    return 0 if train(experiment, args, shlex.join(["python", *sys.argv]), task_scores(experiment)) else STOPPED
+
+
+def task_scores(experiment: Experiment) -> "TaskScores | None":
+    """What scores the model on the tasks asked for while it trains; their data is read now."""
+    if not experiment.tasks:
+        return None
+    from leia.evaluation.run_tasks import TaskScores
+
+    numbers = comma_separated_numbers(None, None, experiment.num_fewshot_samples)
+    return TaskScores([name.strip() for name in experiment.tasks.split(",")], numbers, experiment.model_name_or_path)
 
 
 main.context_settings["ignore_unknown_options"] = True

@@ -44,6 +44,36 @@ MACHINES = {
     "fsdp_state_dict_type: FULL_STATE_DICT, fsdp_cpu_ram_efficient_loading: true, fsdp_activation_checkpointing: true}",
 }
 
+AS_ON_GPUS = """
+import os
+from pathlib import Path
+
+def tell(function, settle):
+    def told(*given, **settings):
+        made = function(*given, **settings)
+        Path(os.environ["TOLD"]).write_text(str(settle(made, settings)))
+        return made
+    return told
+
+if "RANK" in os.environ and os.environ.get("ACCELERATE_USE_FSDP") == "true":
+    os.environ.pop("ACCELERATE_USE_CPU", None)  # with it accelerate takes DDP
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    import accelerate.state, transformers.training_args
+    from torch.distributed import fsdp
+    on_gpus = accelerate.state.DistributedType.MULTI_GPU
+    accelerate.state.PartialState._prepare_backend = lambda *_, **__: ("gloo", on_gpus)
+    transformers.training_args.is_torch_bf16_gpu_available = lambda: True
+    fsdp.fully_shard = tell(fsdp.fully_shard, lambda made, settings: settings["mp_policy"].reduce_dtype)
+elif "RANK" in os.environ:
+    import deepspeed
+    def settle(made, settings):
+        offloaded = made[0].zero_offload_optimizer()
+        return f"{made[0].get_data_types()[1]} offload {offloaded.device if offloaded else 'none'}"
+    deepspeed.initialize = tell(deepspeed.initialize, settle)
+"""
+"""A sitecustomize module: has accelerate share out weights by FSDP2 on a CPU, which gloo can, and writes the type of
+the gradients' sum to the file TOLD; under DeepSpeed too, with the place of the optimizer's states."""
+
 
 class Workspace:
     """A folder (with a space and other letters in its name) that holds a model and a dataset made with it."""
@@ -117,6 +147,14 @@ class Workspace:
         head = f"compute_environment: LOCAL_MACHINE\nuse_cpu: true\nnum_processes: 2\nnum_machines: {nodes}\n"
         path.write_text(head + 'mixed_precision: "no"\nrdzv_backend: static\nsame_network: true\n' + MACHINES[kind])
         return str(path)
+
+    def as_on_gpus(self, folder: Path) -> tuple[dict[str, str], Path]:
+        """Variables for `start` that have AS_ON_GPUS, put into `folder`, done; and the file TOLD."""
+        (folder / "sitecustomize.py").write_text(AS_ON_GPUS)
+        return {
+            "PYTHONPATH": f"{folder}:{self.environment['PYTHONPATH']}",
+            "TOLD": str(folder / "told"),
+        }, folder / "told"
 
     def log(self, output: str) -> list[dict[str, float]]:
         state = json.loads((self.folder / output / "trainer_state.json").read_text())

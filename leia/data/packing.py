@@ -90,6 +90,13 @@ class LeiaConstantLengthDataset(IterableDataset):
         ids, names = unmark(tokens)
         return {"input_ids": torch.from_numpy(ids), "entity_name_mask": torch.from_numpy(names)}
 
+    def first_epoch(self) -> list[dict[str, torch.Tensor]]:
+        """The whole blocks of the first epoch. Its last tokens, fewer than a block has, are left out."""
+        articles = self._augmented_articles(self._first_position())
+        tokens = np.concatenate([next(articles) for _ in range(len(self.articles))])
+        starts = range(0, len(tokens) - self.max_length + 1, self.max_length)
+        return [self._block(tokens[start : start + self.max_length]) for start in starts]
+
     def state_dict(self) -> dict[str, Any]:
         return {"settings": self._settings, **self._position.as_dict()}
 

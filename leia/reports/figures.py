@@ -5,7 +5,7 @@ Of a run that has not ended that of its newest checkpoint is read. A continued r
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -121,11 +121,18 @@ _TICKS: dict[str, Callable[[float, int], str]] = {
 
 @dataclass(frozen=True)
 class RunLog:
-    """`entries`: what `leia.training.metrics` logged, in the order of the steps; `steps`: all that the run is to do."""
+    """`entries`: what `leia.training.metrics` logged, in the order of the steps; `steps`: all that the run is to do;
+    `evaluations`: what was found on held-out articles and tasks, by names that begin with `eval_`."""
 
     name: str
     entries: list[dict[str, float]]
     steps: int
+    evaluations: list[dict[str, float]] = field(default_factory=list)
+
+    def points(self, key: str) -> tuple[list[float], list[float]]:
+        """The steps that logged `key`, and its values."""
+        found = [entry for entry in [*self.entries, *self.evaluations] if key in entry]
+        return [entry["step"] for entry in found], [entry[key] for entry in found]
 
     def describe(self) -> str:
         last = self.entries[-1]
@@ -145,7 +152,8 @@ def read_log(run_dir: Path) -> RunLog:
     state = read_json(path, "expected the log of a run of train.sh")
     try:
         entries = [entry for entry in state["log_history"] if "loss" in entry and "step" in entry]
-        log = RunLog(run_dir.resolve().name, entries, state["max_steps"])
+        evaluations = [entry for entry in state["log_history"] if any(name.startswith("eval_") for name in entry)]
+        log = RunLog(run_dir.resolve().name, entries, state["max_steps"], evaluations)
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the log of a run of train.sh, found another file ({error!r})") from error
     if not log.entries:
@@ -154,15 +162,18 @@ def read_log(run_dir: Path) -> RunLog:
 
 
 def draw_runs(runs: Sequence[RunLog]) -> Figure:
-    """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes."""
-    logged = {key for run in runs for entry in run.entries for key in entry}
+    """A panel for each figure that any of the runs logged, a line for each run; the losses share their axes, and those
+    on held-out articles are dashed. Scores on tasks have panels of their own."""
+    logged = {key: None for run in runs for entry in [*run.entries, *run.evaluations] for key in entry}
     rows = [keys for row in (LOSSES, PROGRESS) if (keys := [key for key in row if key in logged])]
+    scores = [key for key in logged if key.startswith("eval_") and key.removeprefix("eval_") not in LOSSES]
+    rows += [scores[start : start + len(PROGRESS)] for start in range(0, len(scores), len(PROGRESS))]
     figure = Figure(figsize=(11, 2.7 * len(rows) + 0.22 * len(runs)), layout="constrained")
     for keys, part in zip(rows, figure.subfigures(len(rows), 1, squeeze=False)[:, 0], strict=True):
         panels = part.subplots(1, len(keys), sharey=keys[0] in LOSSES, squeeze=False)[0]
         for panel, key in zip(panels, keys, strict=True):
             _draw_panel(panel, key, runs)
-    handles = figure.subfigs[0].axes[0].get_lines()
+    handles = figure.subfigs[0].axes[0].get_lines()[: len(runs)]
     names = [run.describe().replace("$", r"\$") for run in runs]
     figure.legend(handles, names, loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     return figure
@@ -170,16 +181,21 @@ def draw_runs(runs: Sequence[RunLog]) -> Figure:
 
 def _draw_panel(panel: Axes, key: str, runs: Sequence[RunLog]) -> None:
     for number, run in enumerate(runs):
-        entries = [entry for entry in run.entries if key in entry]
-        steps, values = ([entry[name] for entry in entries] for name in ("step", key))
+        steps, values = run.points(key)
         round_of_colours, colour = divmod(number, len(COLOURS))
         style = ("-", "--", ":")[round_of_colours % 3] + ("o" if len(steps) == 1 else "")
         width = 1.1 + 1.1 * (1 - (number + 1) / len(runs))  # a line that hides another is the thinner one
         panel.plot(steps, values, style, color=COLOURS[colour], linewidth=width)
-    panel.set_title((LOSSES | PROGRESS)[key], fontsize=10, loc="left")
+    for number, run in enumerate(runs):
+        if key in LOSSES and (held_out := run.points(f"eval_{key}"))[0]:
+            style = {"color": COLOURS[number % len(COLOURS)], "linewidth": 1, "markersize": 3}
+            panel.plot(*held_out, "--o", **style, label="held-out articles")
+    panel.set_title((LOSSES | PROGRESS).get(key, key.removeprefix("eval_")), fontsize=10, loc="left")
     panel.set_xlabel("step", fontsize=9)
     if key == "loss":
         panel.set_ylabel("nats / token", fontsize=9)
+        if handles := panel.get_legend_handles_labels()[0]:
+            panel.legend(handles=handles[:1], frameon=False, fontsize=8)
     if key in _TICKS:
         panel.yaxis.set_major_formatter(_TICKS[key])
     if key not in LOSSES:

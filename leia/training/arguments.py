@@ -32,6 +32,13 @@ class Experiment:
     )
     wikipedia_dataset_dir: str = setting("Data", "The dataset folder of build_wikipedia_dataset.py.")
     max_length: int = setting("Data", "Tokens of a sequence.", 2048)
+    validation_articles: int = setting(
+        "Evaluation", "Articles that training never reads; their loss is logged each --eval_steps (the save_steps).", 0
+    )
+    tasks: str = setting(
+        "Evaluation", "Tasks of evaluate.py to score each --eval_steps, with commas between. Empty: none.", ""
+    )
+    num_fewshot_samples: str = setting("Evaluation", "Solved examples in front of an item, one number a task.", "")
     entity_name_insertion_strategy: str = setting("Names", f"Where names go: {', '.join(STRATEGIES)}.", "right")
     entity_name_insertion_prob: float = setting("Names", "The probability that a name is inserted.", 0.5)
     disable_entity_name_token_loss: bool = setting("Names", "Train without the loss on the inserted names.", False)
@@ -47,6 +54,9 @@ class Experiment:
     lora_rank: int = setting(
         "Model", "Train LoRA adapters of this rank instead of all weights (not in the paper). 0: off.", 0
     )
+    offload_optimizer_device: str = setting(
+        "Machine", "Where DeepSpeed keeps the optimizer's states: none or cpu. Empty: as its file says.", ""
+    )
     peak_tflops: float = setting("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
 
     def __post_init__(self) -> None:
@@ -58,6 +68,10 @@ class Experiment:
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.offload_optimizer_device not in ("", "none", "cpu"):
+            raise UsageError(f"offload_optimizer_device is {self.offload_optimizer_device}; expected none or cpu")
+        if self.validation_articles < 0:
+            raise UsageError(f"validation_articles is {self.validation_articles}; expected at least 0")
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
@@ -67,7 +81,7 @@ COMPUTED = {
     "gradient_accumulation_steps": "it follows from global_batch_size, the number of processes and the micro batch",
     "dataloader_num_workers": "each process packs its blocks itself, far faster than a model reads them",
     "auto_find_batch_size": "the micro batch is a part of the global batch",
-    "eval_strategy": "training has no data to evaluate on; evaluate.sh evaluates the model",
+    "eval_strategy": "validation_articles and tasks say what is evaluated, eval_steps how often",
     "label_smoothing_factor": "the loss is the paper's, of the tokens alone",
     "hub_token": "it would stand in the model card; log in with `hf auth login`, or set HF_TOKEN",
     "save_only_model": "a checkpoint must be one that can be continued",
@@ -125,6 +139,8 @@ def parse(
     namespace = parser.parse_args([*words, *more])
     experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
     _check(vars(experiment) | vars(namespace), parser)  # before `TrainingArguments` connects the processes
+    if experiment.offload_optimizer_device:
+        _offload_optimizer(experiment.offload_optimizer_device)
     namespace.gradient_accumulation_steps = accumulation_steps(
         experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
     )
@@ -145,6 +161,16 @@ def _quieten() -> None:
         # At the start of a run it compiles a sum over the memory of CPU processes that training never calls. torch
         # guards a compilation by a file, which a killed run leaves and all later ones would wait for.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _offload_optimizer(device: str) -> None:
+    """Set what the launcher took from the file of accelerate; `TrainingArguments` reads it when it starts DeepSpeed."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") != "true":
+        raise UsageError(
+            "offload_optimizer_device is for DeepSpeed, which ACCELERATE_CONFIG does not use; "
+            "configs/accelerate/zero3_8gpu.yaml does"
+        )
+    os.environ["ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE"] = device
 
 
 def _check(settings: dict[str, Any], parser: HfArgumentParser) -> None:

@@ -61,6 +61,16 @@ class StepSums:
         return dict(zip(SUMS, sums, strict=True))
 
 
+def mean_losses(sums: dict[str, float], prefix: str = "") -> dict[str, float]:
+    """The mean loss over the labels of names and over those of text, where there are any."""
+    losses = {}
+    if sums["name_labels"]:
+        losses[f"{prefix}loss_names"] = sums["name_loss"] / sums["name_labels"]
+    if text_labels := sums["labels"] - sums["name_labels"]:
+        losses[f"{prefix}loss_text"] = (sums["loss"] - sums["name_loss"]) / text_labels
+    return losses
+
+
 def flops_per_token(model: torch.nn.Module, length: int) -> int:
     """Floating-point operations that training needs for a token of a sequence of `length` tokens, recomputation apart.
 
@@ -106,6 +116,13 @@ SHOWN = {
     "inserted_share": "inserted {:.1%}",
     "peak_memory_gib": "memory {:.2f} GiB",
 }
+
+
+def evaluation_line(step: int, steps: int, logs: dict[str, float]) -> str:
+    """What is printed of an evaluation in training; the names of `logs` begin with `eval_`."""
+    own = {name.removeprefix("eval_"): value for name, value in logs.items()}
+    texts = [SHOWN.get(name, f"{name} {{:.3f}}").format(value) for name, value in own.items()]
+    return "  ".join([f"step {step}/{steps}  evaluation:", *texts])
 
 
 def step_line(step: int, steps: int, logs: dict[str, float]) -> str:

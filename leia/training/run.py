@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
@@ -28,6 +29,7 @@ from leia.training.finish import finish, model_card
 from leia.training.metrics import peak_flops
 from leia.training.model import check_length, choose_attention, first_line, make_model
 from leia.training.trainer import LeiaTrainer
+from leia.training.validation import Evaluation, TaskScorer, hold_out
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Run:
         return f"{self.output_dir}: a new run begins{looked}"
 
 
-def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool:
+def train(experiment: Experiment, args: TrainingArguments, command: str, score_tasks: TaskScorer | None = None) -> bool:
     """Train, or continue, until the model is in `args.output_dir`. False: SIGTERM ended it, it can be continued.
+    `score_tasks` is called with the model and its tokenizer each `eval_steps`, on all processes.
     Raises `InputError` for settings that do not fit the model, the dataset or what the folder holds."""
     disable_progress_bar()
     output_dir = Path(os.path.abspath(args.output_dir))
@@ -77,7 +80,7 @@ def train(experiment: Experiment, args: TrainingArguments, command: str) -> bool
         check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
         if is_first:
             output_dir.mkdir(parents=True, exist_ok=True)
-        trainer = make_trainer(run, tokenizer)
+        trainer = make_trainer(run, tokenizer, score_tasks)
         last = train_from(run.checkpoint, trainer)
         if is_first and trainer.stopped:
             again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
@@ -145,7 +148,8 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
-           "disable_entity_name_token_loss", "no_separator_tokens", "global_batch_size", "lora_rank")  # fmt: skip
+           "disable_entity_name_token_loss", "no_separator_tokens", "validation_articles",
+           "global_batch_size", "lora_rank")  # fmt: skip
     fsdp = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true"
     states = f"DeepSpeed, {count_processes(args.world_size)}" if args.deepspeed_plugin else "FSDP" if fsdp else "whole"
     return {
@@ -167,21 +171,25 @@ def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
     return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
 
 
-def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase) -> LeiaTrainer:
+def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase, score_tasks: TaskScorer | None) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
+    training, held_out = hold_out(run.dataset, experiment.validation_articles)
     wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
     attention = choose_attention(wanted)
     model, tag_ids = make_model(experiment, args, tokenizer, attention)
-    blocks = LeiaConstantLengthDataset(
-        run.dataset,
-        experiment.max_length,
-        *tag_ids,
-        experiment.entity_name_insertion_prob,
-        experiment.entity_name_insertion_strategy,
-        shuffle=True,
-        seed=args.seed,
-        no_separator_tokens=experiment.no_separator_tokens,
-    )
+    names = {
+        "entity_name_start_token_id": tag_ids[0],
+        "entity_name_end_token_id": tag_ids[1],
+        "entity_name_insertion_prob": experiment.entity_name_insertion_prob,
+        "entity_name_insertion_strategy": experiment.entity_name_insertion_strategy,
+        "no_separator_tokens": experiment.no_separator_tokens,
+    }
+    blocks = LeiaConstantLengthDataset(training, experiment.max_length, shuffle=True, seed=args.seed, **names)
+    evaluation = None
+    if held_out is not None or score_tasks is not None:
+        steps = args.eval_steps or args.save_steps
+        held_out_blocks = validation_blocks(held_out, experiment, names) if held_out is not None else ()
+        evaluation = Evaluation.each(steps, args.max_steps, blocks=held_out_blocks, score_tasks=score_tasks)
     if args.process_index == 0:
         print(describe(run, attention), flush=True)
     try:
@@ -193,11 +201,23 @@ def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase) -> LeiaTrainer:
             processing_class=tokenizer,
             run=run.identity,
             peak_flops=peak_flops(experiment.peak_tflops),
+            evaluation=evaluation,
         )
     except (ImportError, RuntimeError) as error:  # a service of --report_to is not installed or refuses the run
         if args.report_to and any(name in str(error).lower() for name in args.report_to):
             raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
         raise
+
+
+def validation_blocks(dataset: Dataset, experiment: Experiment, names: dict[str, Any]) -> list[dict[str, Tensor]]:
+    """The blocks of the articles held out, with names inserted as in training, by draws that no seed changes."""
+    blocks = LeiaConstantLengthDataset(dataset, experiment.max_length, seed=0, **names).first_epoch()
+    if not blocks:
+        raise InputError(
+            f"validation_articles is {experiment.validation_articles}: these hold less than one block of "
+            f"{experiment.max_length} tokens; take more"
+        )
+    return blocks
 
 
 def describe(run: Run, attention: str) -> str:
@@ -206,8 +226,9 @@ def describe(run: Run, attention: str) -> str:
     strategy = experiment.entity_name_insertion_strategy
     probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
     probability += ", without tags" if experiment.no_separator_tokens else ""
+    held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
     return (
-        f"{len(run.dataset):,} articles; names: {strategy}{probability}; attention: {attention}\n"
+        f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}\n"
         f"a step: {count_processes(args.world_size)} x {args.per_device_train_batch_size} sequences x "
         f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
         f"{experiment.max_length:,} tokens; {args.max_steps} steps"

@@ -19,18 +19,33 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from leia.base.errors import InputError
-from leia.data.collator import entity_name_mask
 from leia.training import checkpoints
-from leia.training.metrics import StepSums, flops_per_token, peak_memory, step_line, token_losses
+from leia.training.metrics import (
+    StepSums,
+    evaluation_line,
+    flops_per_token,
+    mean_losses,
+    peak_memory,
+    step_line,
+    token_losses,
+)
+from leia.training.validation import Evaluation, inserted_tokens
 
 
 class LeiaTrainer(Trainer, TrainerCallback):
     """`run`: the settings that a checkpoint must share to be continued. `peak_flops`: of one GPU, None where unknown.
-    `stopped` tells after training whether SIGTERM ended it before its last step. The trainer is a callback of its own.
+    `evaluation`: what is evaluated each `eval_steps`, None for nothing. `stopped` tells after training whether SIGTERM
+    ended it before its last step. The trainer is a callback of its own.
     """
 
     def __init__(
-        self, *, args: TrainingArguments, run: dict[str, Any], peak_flops: float | None, **options: Any
+        self,
+        *,
+        args: TrainingArguments,
+        run: dict[str, Any],
+        peak_flops: float | None,
+        evaluation: Evaluation | None = None,
+        **options: Any,
     ) -> None:
         # Else DeepSpeed and FSDP add up the gradients of a step, of 256 micro batches in the paper's run, in bf16.
         if args.deepspeed_plugin is not None:
@@ -42,6 +57,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
         self.model_accepts_loss_kwargs = True  # `compute_loss` takes the mean over the global batch for any model
         self.run = run
         self.peak_flops = peak_flops
+        self.evaluation = evaluation
         self.flops_per_token = flops_per_token(self.model, run["max_length"])
         self.tokens_per_step = run["global_batch_size"] * run["max_length"]
         self.stop_asked = False
@@ -63,6 +79,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
+        control.should_evaluate = self.evaluation is not None and self.evaluation.is_due(state)
         if self.stopped:
             control.should_save = True
             control.should_training_stop = True
@@ -83,18 +100,10 @@ class LeiaTrainer(Trainer, TrainerCallback):
         ids, labels = inputs["input_ids"], inputs["labels"]
         logits = model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
         losses = token_losses(logits, labels)
-        self._sums.add(losses, labels, *self._inserted(inputs))
+        self._sums.add(losses, labels, *inserted_tokens(inputs, self.data_collator))
         if self.accelerator.sync_gradients:
             self._finish_step()
         return losses.sum() / num_items_in_batch * self.accelerator.num_processes
-
-    def _inserted(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which ids are of names, with their opening tag where there are tags, and which are inserted at all."""
-        if "entity_name_mask" in inputs:
-            return inputs["entity_name_mask"], inputs["entity_name_mask"]
-        ids, end_id = inputs["input_ids"], self.data_collator.end_token_id
-        names = entity_name_mask(ids, self.data_collator.start_token_id, end_id)
-        return names, names | (ids == end_id)
 
     def _finish_step(self) -> None:
         """Add up the step over all processes. The weights have not changed yet: a NaN stops before it harms them."""
@@ -105,10 +114,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
         self.stopped = sums["stop"] > 0 and step < self.args.max_steps
         inserted_share = sums["inserted"] / sums["tokens"]
         self._figures = {"tokens_seen": step * self.tokens_per_step, "inserted_share": inserted_share}
-        if sums["name_labels"]:
-            self._figures["loss_names"] = sums["name_loss"] / sums["name_labels"]
-        if text_labels := sums["labels"] - sums["name_labels"]:
-            self._figures["loss_text"] = (sums["loss"] - sums["name_loss"]) / text_labels
+        self._figures |= mean_losses(sums)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
@@ -119,9 +125,22 @@ class LeiaTrainer(Trainer, TrainerCallback):
                 print(step_line(self.state.global_step, self.state.max_steps, logs), flush=True)
         super().log(logs, start_time)
 
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Evaluate the model as it is and log what is found. Training goes on as if nothing had been."""
+        start = time.perf_counter()
+        logs = self.evaluation.run(self)
+        if self.is_world_process_zero():
+            print(evaluation_line(self.state.global_step, self.state.max_steps, logs), flush=True)
+        self.log(logs)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
+        self.clock += time.perf_counter() - start
+        return logs
+
     def _speed(self) -> dict[str, float]:
-        now, history = time.perf_counter(), self.state.log_history
-        steps = self.state.global_step - (history[-1]["step"] if history else 0)
+        now = time.perf_counter()
+        steps = self.state.global_step - max(
+            (one["step"] for one in self.state.log_history if "loss" in one), default=0
+        )
         tokens_per_second = steps * self.tokens_per_step / (now - self.clock)
         self.clock = now
         speed = {"tokens_per_second": tokens_per_second, "peak_memory_gib": peak_memory() / 2**30}
