@@ -11,7 +11,7 @@ from lm_eval.tasks import TaskManager
 from tokenizers import Tokenizer, processors
 
 SAMPLE = Path(__file__).parent / "sample/japanese"
-NAMES = ["jcommonsenseqa", "jcommonsenseqa_llmjp", "niilc", "jemhopqa", "jaqket_v1", "jaqket_v2"]
+NAMES = ["jcommonsenseqa", "jcommonsenseqa_llmjp", "niilc", "jemhopqa", "jaqket_v1", "jaqket_v2", "jsquad"]
 
 
 def lay_out(folder: Path) -> Path:

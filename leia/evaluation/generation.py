@@ -5,8 +5,10 @@
   strings.
 - `llm-jp-eval`: the context is never cut; EOS alone ends the text, stop strings do not; the text is what context and
   answer, decoded together and with spaces cleaned up, have beyond the context.
+- `leia-later-code` (the LEIA authors' own loop, JSQuAD): as hf-causal, but EOS ends the text too, special tokens are no
+  part of it, and the context leaves room for 256 tokens however many may follow.
 
-Both tokenise the context without special tokens.
+All tokenise the context without special tokens.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from leia.base.errors import InputError
 
-RULES = ("hf-causal", "llm-jp-eval")
+RULES = ("hf-causal", "llm-jp-eval", "leia-later-code")
+_ROOM = 256
 _CLEANED = (
     *((f" {sign}", sign) for sign in (".", "?", "!", ",")),
     (" ' ", "'"),
@@ -42,13 +45,14 @@ def make_request(
     """`settings`: the harness's `max_gen_toks` and `until`; `max_length`: tokens that the model reads at most."""
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
     until, limit = [], settings["max_gen_toks"]
-    if rule == "hf-causal":
+    if rule != "llm-jp-eval":
         until = settings.get("until") or []
-        if limit >= max_length:
+        room = max(limit, _ROOM) if rule == "leia-later-code" else limit
+        if room >= max_length:
             raise InputError(
-                f"an answer may have {limit} tokens, the model reads {max_length} in all; use another model"
+                f"an answer may have {room} tokens, the model reads {max_length} in all; use another model"
             )
-        ids = ids[-(max_length - limit) :]
+        ids = ids[-(max_length - room) :]
     return Request(ids, limit, [until] if isinstance(until, str) else list(until))
 
 
@@ -83,15 +87,17 @@ def generate(
 
 
 def _stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: str) -> list[int]:
+    line_break = tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
     if rule == "hf-causal":
-        return tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
+        return line_break
     ends = model.generation_config.eos_token_id  # several for some models
-    return ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends]
+    ends = ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends]
+    return ends + line_break if rule == "leia-later-code" else ends
 
 
 def _decode(tokenizer: PreTrainedTokenizerBase, rule: str, request: Request, new: list[int]) -> str:
-    if rule == "hf-causal":
-        text = tokenizer.decode(new, skip_special_tokens=False)
+    if rule != "llm-jp-eval":
+        text = tokenizer.decode(new, skip_special_tokens=rule != "hf-causal")
     else:
         decoded = (
             tokenizer.decode(ids, skip_special_tokens=True) for ids in ([*request.context, *new], request.context)

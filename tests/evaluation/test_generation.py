@@ -9,6 +9,7 @@ from lm_eval.api.instance import Instance
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from leia.base.errors import InputError
+from leia.evaluation.generation import make_request
 from leia.evaluation.leia_lm import LeiaLM
 
 
@@ -50,7 +51,7 @@ TOKENIZER = make_tokenizer()
 EOS, LINE_BREAK = TOKENIZER.eos_token_id, TOKENIZER("\n")["input_ids"][0]
 
 
-def chain(*words: str | int) -> LeiaLM:
+def chain(*words: str | int, max_length: int = 32) -> LeiaLM:
     """A Llama that, whatever stood before, writes these tokens in this order, the first behind the last."""
     tokens = [word if isinstance(word, int) else TOKENIZER(word)["input_ids"][0] for word in words]
     size = len(TOKENIZER)
@@ -60,7 +61,7 @@ def chain(*words: str | int) -> LeiaLM:
         intermediate_size=8,
         num_hidden_layers=1,
         num_attention_heads=1,
-        max_position_embeddings=32,
+        max_position_embeddings=max_length,
         eos_token_id=EOS,
     )
     model = LlamaForCausalLM(config).eval()
@@ -88,6 +89,22 @@ def test_llm_jp_eval_cleans_spaces_up_before_signs():
     lm = chain("x", "a", " ", ".", "b", EOS)
     assert generated(lm, "llm-jp-eval", ["x"], [{"until": [], "max_gen_toks": 20}]) == ["a.b"]
     assert generated(lm, "hf-causal", ["x"], [{"until": [], "max_gen_toks": 4}]) == ["a .b"]
+
+
+@pytest.mark.parametrize("end", [EOS, LINE_BREAK])
+def test_the_authors_loop_ends_at_eos_and_at_the_line_break_and_keeps_neither(end):
+    lm = chain("x", "a", "b", end, "c", max_length=512)
+    for until, limit, expected in ((["\n"], 20, "ab"), (["b"], 20, "a"), ([], 1, "a")):
+        assert generated(lm, "leia-later-code", ["x"], [{"until": until, "max_gen_toks": limit}]) == [expected]
+
+
+def test_the_authors_loop_leaves_room_for_256_tokens_whatever_is_asked_for():
+    settings = {"until": ["\n"], "max_gen_toks": 3}
+    request = make_request(TOKENIZER, "leia-later-code", "a" + "b" * 99 + "c", settings, max_length=266)
+    whole = TOKENIZER("a" + "b" * 99 + "c")["input_ids"]
+    assert (request.context, request.max_new_tokens) == (whole[-10:], 3) and len(whole) > 10
+    with pytest.raises(InputError, match="an answer may have 256 tokens, the model reads 256 in all"):
+        make_request(TOKENIZER, "leia-later-code", "a", settings, max_length=256)
 
 
 def test_each_answer_of_a_batch_has_its_own_length_and_padding_changes_none():

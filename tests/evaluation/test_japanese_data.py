@@ -55,6 +55,10 @@ def test_what_is_not_on_the_hub_is_said_with_where_it_is(model, monkeypatch):
             r"niilc/NIILC-ECQA2015_test\.xml: is not on the hub; download it from https://github\.com/mynlp/niilc",
         ),
         ("jaqket_v1", r"jaqket_v1/train_questions\.json: is not on the hub; download it from https://jaqket\.s3"),
+        (
+            "jsquad",
+            r"jsquad-v1\.1/train-v1\.1\.json: is not on the hub; download it from https://github\.com/yahoojapan",
+        ),
     ):
         with pytest.raises(FileNotFoundError, match=rf"^{message}[^\n]*$"):
             load_task(name, 0, pretrained=str(model))
@@ -64,6 +68,7 @@ VALID = "jcommonsenseqa-v1.1/valid-v1.1.json"
 DEV1, ENTITIES = "jaqket_v1/dev1_questions.json", "jaqket_v1/candidate_entities.json.gz"
 DEV2, DEV = "jaqket_v2/dev_jaqket_59.350.json", "jemhopqa/dev.json"
 TEST = "niilc/NIILC-ECQA2015_test.xml"
+SQUAD = "jsquad-v1.1/valid-v1.1.json"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +97,10 @@ TEST = "niilc/NIILC-ECQA2015_test.xml"
         (ENTITIES, '"title": "太鼓"', '"name": "太鼓"', f"{ENTITIES}:4: expected an entity with title and text"),
         (DEV2, '"has_answer": true', '"has_answer": false', f"{DEV2}: the task keeps none of its 5 items"),
         (DEV2, r'"answers": \[[^]]*\]', '"answers": []', f"{DEV2}: item 1: expected a JAQKET question with qid"),
+        (SQUAD, r'"answers": \[[^]]*\]', '"answers": []', f"{SQUAD}: question 1: expected a JSQuAD question with id"),
+        (SQUAD, '"V-2"', '"V-1"', f"{SQUAD}: question 2: the id V-1 occurs twice"),
+        (SQUAD, '"paragraphs"', '"parts"', f"{SQUAD}: expected the JSON of JSQuAD, questions in data, paragraphs, qas"),
+        (SQUAD, '"context"', '"text"', f"{SQUAD}: expected the JSON of JSQuAD"),
     ],
 )
 def test_bad_data_is_named_with_its_place(sample, model, file, old, new, message):

@@ -95,6 +95,8 @@ def test_an_answer_is_the_first_line_in_nfkc_form(generation, output, char, exac
 def test_jaqket_compares_with_every_answer(generation, answers, exact, f1):
     found = jaqket_v2_metrics.process_results({"answers": answers}, [generation])
     assert found == {"exact_match": exact, "f1": pytest.approx(f1, abs=1e-9)}
+    share = jaqket_v2_metrics.process_jsquad({"answers": answers}, [generation])  # JSQuAD has the same, 0 to 1
+    assert share == {"exact_match": exact / 100, "f1": pytest.approx(f1 / 100, abs=1e-11)}
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,10 @@ def test_contexts_are_literally_these(sample, model):
         "質問に対する回答を文章から一言で抽出してください。回答は名詞で答えてください。\n\n"
         "文章:森には多くの木が生えている。\n短い文である。\n質問:文の短い項目は?\n回答:"
     )
+    assert found["jsquad"]["V-3"] == (
+        "質問に対する回答を文章から一言で抽出してください。回答は名詞で答えてください。\n\n"
+        "文章:水は零度で凍る。\n質問:水は何度で凍るか？\n回答:"
+    )
 
 
 def test_choices_and_generated_answers_are_asked_for_like_this(sample):
@@ -92,9 +96,14 @@ def test_items_and_answers_are_these(sample, model):
 
 
 def test_no_answer_is_longer_than_the_longest_known(sample, model, tokenizer, monkeypatch):
-    for dynamic, expected in (("true", None), ("False", 256)):
+    for name, dynamic, expected in (
+        ("jaqket_v2", "true", None),
+        ("jaqket_v2", "False", 256),
+        ("jsquad", "true", None),
+        ("jsquad", "False", 256),
+    ):
         monkeypatch.setenv("DYNAMIC_MAX_LENGTH", dynamic)
-        task = load_task("jaqket_v2", 1, pretrained=str(model))
+        task = load_task(name, 1, pretrained=str(model))
         task.build_all_requests()
         for request in task.instances:
             longest = max(count(tokenizer, answer) for answer in request.doc["answers"])
@@ -180,6 +189,19 @@ def test_jaqket_v2_draws_again_with_an_example_fewer_where_the_context_is_too_lo
     assert 3 in numbers and min(numbers) < 3
 
 
+def test_jsquad_draws_its_examples_once_and_takes_their_first_answers(sample, model):
+    task = load_task("jsquad", 2, pretrained=str(model), max_length=300)  # far too short
+    generator = Random(42)
+    order = ["V-1", "V-2", "V-3"]
+    generator.shuffle(order)
+    assert [doc["id"] for doc in task.eval_docs] == order
+    for doc in task.eval_docs:
+        examples = generator.sample(task.dataset["train"], 2)
+        shots = "".join(f"文章:{x['contexts'][0]}\n質問:{x['question']}\n回答:{x['answers'][0]}\n\n" for x in examples)
+        expected = f"{task.config.description}{shots}文章:{doc['contexts'][0]}\n質問:{doc['question']}\n回答:"
+        assert task.fewshot_context(doc, num_fewshot=2) == expected
+
+
 def test_jaqket_v2_says_which_item_does_not_fit(sample, model, tokenizer):
     bare = load_task("jaqket_v2", 0, pretrained=str(model))
     needed = [
@@ -194,7 +216,7 @@ def test_jaqket_v2_says_which_item_does_not_fit(sample, model, tokenizer):
         contexts(short)
 
 
-@pytest.mark.parametrize("name", ["jcommonsenseqa", "jaqket_v1", "jaqket_v2"])
+@pytest.mark.parametrize("name", ["jcommonsenseqa", "jaqket_v1", "jaqket_v2", "jsquad"])
 def test_an_items_examples_do_not_depend_on_the_process_the_limit_or_the_seed(sample, model, name):
     whole = contexts(load_task(name, 2, pretrained=str(model)))
     assert len(set(whole.values())) == len(whole)
@@ -222,7 +244,7 @@ def test_examples_are_at_most_those_that_there_are(sample, model):
 
 
 def test_jaqket_takes_model_and_length_from_the_harness(sample, model):
-    for name in ("jaqket_v1", "jaqket_v2"):
+    for name in ("jaqket_v1", "jaqket_v2", "jsquad"):
         with pytest.raises(ValueError, match=rf"^{name}: expected the name of the model, [^\n]*$"):
             load_task(name, 0)
         assert load_task(name, 0, pretrained=str(model)).tokens.max_length == ENOUGH
@@ -246,13 +268,15 @@ def test_the_harness_scores_all_tasks_and_reads_their_settings(sample, model, mo
         ("jcommonsenseqa", {"acc,none", "acc_norm,none"}),
         ("jaqket_v1", {"acc,none", "acc_norm,none"}),
         ("jaqket_v2", {"exact_match,none", "f1,none"}),
+        ("jsquad", {"exact_match,none", "f1,none"}),
         ("jcommonsenseqa_llmjp", {"exact_match,none"}),
         ("niilc", {"char_f1,none"}),
         ("jemhopqa", {"char_f1,none"}),
     ):
         assert metrics[name] >= expected and found["n-shot"][name] == 1
     ways = {name: found["configs"][name]["metadata"].get("generation") for name in NAMES}
-    assert ways["jaqket_v2"] == "hf-causal" and ways["niilc"] == ways["jemhopqa"] == "llm-jp-eval"
+    assert ways["jaqket_v2"] == "hf-causal" and ways["jsquad"] == "leia-later-code"
+    assert ways["niilc"] == ways["jemhopqa"] == "llm-jp-eval"
     assert ways["jcommonsenseqa_llmjp"] == "llm-jp-eval" and ways["jcommonsenseqa"] is ways["jaqket_v1"] is None
 
 

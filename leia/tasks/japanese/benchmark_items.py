@@ -7,6 +7,7 @@ The folder holds the benchmarks' own files:
     jemhopqa/dev.json
     jaqket_v1/train_questions.json, dev1_questions.json, candidate_entities.json.gz
     jaqket_v2/train_jaqket_59.350.json, dev_jaqket_59.350.json
+    jsquad-v1.1/train-v1.1.json, valid-v1.1.json
 
 Each loader gives `test`, and `train` where examples are drawn from it; a `train` list keeps the order of its file. The
 items of `test` have an `id` of their own. Broken data raises `ValueError` or `FileNotFoundError`, one line that says
@@ -29,6 +30,7 @@ NUM_CONTEXTS = 5
 """JAQKET: the candidates of an item (v1), and at most as many of its search results (v2)."""
 JAQKET_V1_SOURCE = "https://jaqket.s3.ap-northeast-1.amazonaws.com/data/aio_01/"
 NIILC_SOURCE = "https://github.com/mynlp/niilc-qa, data/"
+JSQUAD_SOURCE = "https://github.com/yahoojapan/JGLUE, tag v1.1.0, datasets/jsquad-v1.1/"
 
 
 def jcommonsenseqa(**_: Any) -> dict[str, list[Row]]:
@@ -107,6 +109,16 @@ def jaqket_v2(**_: Any) -> dict[str, list[Row]]:
     return items
 
 
+def jsquad(**_: Any) -> dict[str, list[Row]]:
+    """As JAQKET v2; the one context is the paragraph without the title in front of it."""
+    items = {}
+    for split, name in {"train": "train-v1.1.json", "test": "valid-v1.1.json"}.items():
+        path = _local(f"jsquad-v1.1/{name}", JSQUAD_SOURCE)
+        expected = "a JSQuAD question with id, question and answers"
+        items[split] = _items(path, _jsquad_rows(path), expected, _jsquad_item, distinct=split == "test")
+    return items
+
+
 def _jcommonsenseqa(split: str) -> list[Row]:
     def item(row: Row) -> Row:
         choices = [_text(row[f"choice{index}"]) for index in range(5)]
@@ -148,6 +160,27 @@ def _jaqket_v2_item(row: Row) -> Row | None:
         return None
     texts = [_text(context["text"]) for context in found]
     return {"id": _text(row["qid"]), "question": _text(row["question"]), "answers": answers, "contexts": texts}
+
+
+def _jsquad_rows(path: Path) -> Iterator[tuple[str, tuple[str, Row]]]:
+    """(place, (paragraph, question with answers))"""
+    try:
+        paragraphs = [part for article in json.loads(path.read_bytes())["data"] for part in article["paragraphs"]]
+        rows = [(part["context"], question) for part in paragraphs for question in part["qas"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected the JSON of JSQuAD, questions in data, paragraphs, qas; found something else ({error!r})"
+        ) from error
+    yield from ((f"{path}: question {number}", row) for number, row in enumerate(rows, 1))
+
+
+def _jsquad_item(row: tuple[str, Row]) -> Row:
+    paragraph, question = row
+    answers = [_text(answer["text"]) for answer in question["answers"]]
+    if not answers:
+        raise ValueError("no answer")
+    texts, asked = [_text(paragraph).rpartition("[SEP]")[2].strip()], _text(question["question"])
+    return {"id": _text(question["id"]), "question": asked, "answers": answers, "contexts": texts}
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,5 @@
-"""The metrics of JAQKET v2: exact match and F1 over MeCab's words, each for the answer that suits it best, 0 to 100.
+"""The metrics of JAQKET v2, 0 to 100, and of JSQuAD, 0 to 1: exact match and F1 over MeCab's words, each for the answer
+that suits it best.
 
 MeCab splits with unidic-lite, whichever other dictionaries are installed.
 """
@@ -28,11 +29,15 @@ _SIGNS = set(
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    return {name: 100.0 * value for name, value in process_jsquad(doc, results).items()}
+
+
+def process_jsquad(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     generation = _normalise(results[0])
     answers = [_normalise(answer) for answer in doc["answers"]]
     return {
-        "exact_match": 100.0 * max(float(generation == answer) for answer in answers),
-        "f1": 100.0 * max(_f1(generation, answer) for answer in answers),
+        "exact_match": max(float(generation == answer) for answer in answers),
+        "f1": max(_f1(generation, answer) for answer in answers),
     }
 
 

@@ -1,5 +1,5 @@
 """The tasks of Stability AI's harness (branch jp-stable): the order of the items, the examples drawn for each of them,
-and what JAQKET does with the model's tokenizer.
+and what JAQKET (and JSQuAD, in the LEIA authors' own loop) does with the model's tokenizer.
 
 One generator (seed 42) shuffles the test items and then draws, item after item in that order, the examples from the
 training items. All draws are made at once, so that an item's examples are the same whichever process scores it and
@@ -105,23 +105,14 @@ class JaqketV1(DrawnExamples):
         return context
 
 
-class JaqketV2(DrawnExamples):
-    """A context that is too long is drawn again with an example fewer; at most as many tokens as an answer are made."""
+class ShortAnswers(DrawnExamples):
+    """At most as many tokens are made as the longest answer has."""
 
     FIXED_NEW_TOKENS = 256
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.tokens = Tokens(config)
         super().__init__(config)
-
-    def draw(self, generator: Random, doc: Doc, number: int) -> list[Doc]:
-        """Raises `ValueError` when the context is too long even without examples."""
-        room = self.tokens.max_length - self._longest_answer(doc)
-        for fewer in range(number, -1, -1):
-            examples = super().draw(generator, doc, fewer)
-            if (length := self.tokens.count(self.context(doc, examples))) <= room:
-                return examples
-        raise _too_long(self, doc, length, room)
 
     def construct_requests(self, doc: Doc, ctx: str, **options: Any) -> Instance:
         request = super().construct_requests(doc, ctx, **options)
@@ -132,6 +123,19 @@ class JaqketV2(DrawnExamples):
 
     def _longest_answer(self, doc: Doc) -> int:
         return max(map(self.tokens.count, doc["answers"]))
+
+
+class JaqketV2(ShortAnswers):
+    """A context that is too long is drawn again with an example fewer."""
+
+    def draw(self, generator: Random, doc: Doc, number: int) -> list[Doc]:
+        """Raises `ValueError` when the context is too long even without examples."""
+        room = self.tokens.max_length - self._longest_answer(doc)
+        for fewer in range(number, -1, -1):
+            examples = super().draw(generator, doc, fewer)
+            if (length := self.tokens.count(self.context(doc, examples))) <= room:
+                return examples
+        raise _too_long(self, doc, length, room)
 
 
 def _dynamic_max_length() -> bool:
