@@ -23,8 +23,9 @@ from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, input_folder
 @click.option("--note", default="", help="A line above the table and the figure, say what the models are.")
 def main(table: str, results_dir: str | None, output_dir: str | None, note: str) -> None:
     from leia.base.outputs import write_file
+    from leia.tables.definition import load_table
     from leia.tables.rendering import to_csv, to_latex, to_markdown
-    from leia.tables.table import fill, load_table
+    from leia.tables.table import fill
 
     content = load_table(Path(table))
     cells = fill(content, Path(results_dir) if results_dir else None)

@@ -44,8 +44,8 @@ def main(
     run: bool,
     more: tuple[str, ...],
 ) -> None:
+    from leia.tables.definition import load_table, narrow
     from leia.tables.plan import Folders, check_datasets, missing_steps
-    from leia.tables.table import load_table, narrow
 
     folders = Folders(Path(models_dir), Path(results_dir), dataset_dir, ROOT)
     wanted = [language for language in languages.split(",") if language]

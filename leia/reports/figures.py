@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from leia.base.errors import InputError
 from leia.base.outputs import new_file
 from leia.base.text import read_json
+from leia.tables.definition import Part, Row, Table
 from leia.tables.rendering import Cells, fewer_items
-from leia.tables.table import Part, Row, Table
 from leia.training.checkpoints import LOG_FILE, newest_checkpoint
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#444444")

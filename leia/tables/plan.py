@@ -13,7 +13,7 @@ from pathlib import Path
 
 from leia.base.errors import InputError
 from leia.evaluation.results import read_result, result_path
-from leia.tables.table import Column, Row, Table, Training
+from leia.tables.definition import Column, Row, Table, Training
 
 EXPERIMENT_VARIABLES = {
     *("ENTITY_NAME_INSERTION_STRATEGY", "ENTITY_NAME_INSERTION_PROB", "NO_SEPARATOR_TOKENS", "LEARNING_RATE", "SEED"),

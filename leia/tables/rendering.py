@@ -10,8 +10,9 @@ import numpy as np
 
 from leia.base.text import latex, latex_table, markdown, markdown_table, one_line
 from leia.evaluation.results import TaskResult
+from leia.tables.definition import Part, Table
 from leia.tables.intervals import Estimate, Gain, counts_as_gain
-from leia.tables.table import PAPER_ITEMS, Cell, Part, Table
+from leia.tables.table import PAPER_ITEMS, Cell
 
 Cells = Mapping[tuple[str, str, str], Cell]
 

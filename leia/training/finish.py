@@ -12,7 +12,8 @@ from transformers import AutoTokenizer, TrainingArguments
 
 from leia.base.step import versions
 from leia.base.text import markdown_table, to_json
-from leia.data.tokenizers import TokenizerFile, load_tokenizer
+from leia.data.tokenizer_file import TokenizerFile
+from leia.data.tokenizers import load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment
 from leia.training.model import add_tags, load_model

@@ -13,9 +13,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from leia.base.errors import InputError
 from leia.data import tokenizers
 from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.tokenizer_file import TokenizerFile
 from leia.data.tokenizers import (
     ENTITY_NAME_TAGS,
-    TokenizerFile,
     add_entity_name_tags,
     check_dataset,
     load_tokenizer,

@@ -16,8 +16,9 @@ from leia.reports.corpus_report import Corpus
 from leia.reports.corpus_report import to_latex as corpora_to_latex
 from leia.reports.corpus_report import to_markdown as corpora_to_markdown
 from leia.reports.statistics import describe_links
+from leia.tables.definition import load_table
 from leia.tables.rendering import to_latex, to_markdown
-from leia.tables.table import fill, load_table
+from leia.tables.table import fill
 
 HOSTILE = [
     *("a|b", "A&B", "snake_case_", "C:\\temp\\", "`code`", "**bold**", "[x](javascript:alert(1))", "~~x~~", "$x^2$"),

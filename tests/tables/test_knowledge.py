@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from leia.base.errors import InputError
 from leia.evaluation.results import ItemResult
 from leia.tables import knowledge
+from leia.tables.definition import load_table
 from leia.tables.intervals import summarise_gains
 from leia.tables.knowledge import by_field, draw_gains, draw_measures, summarise
 from leia.tables.plan import Folders, missing_steps
 from leia.tables.rendering import to_csv, to_markdown
-from leia.tables.table import fill, load_table
+from leia.tables.table import fill
 
 
 def make_items(rows, ids=None):

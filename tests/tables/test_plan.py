@@ -14,8 +14,8 @@ from conftest import run_here
 from evaluation_sample import ROOT, XCSR, make_model, write_result
 
 from leia.base.errors import InputError, UsageError
+from leia.tables.definition import load_table, narrow
 from leia.tables.plan import Folders, Step, missing_steps
-from leia.tables.table import load_table, narrow
 from leia.training.arguments import read_config
 
 TABLES = ROOT / "configs/tables"

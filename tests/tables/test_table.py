@@ -13,9 +13,10 @@ from evaluation_sample import ROOT, write_result
 from leia.base.errors import InputError
 from leia.evaluation.results import read_result
 from leia.reports.figures import draw_gains, save_figure
+from leia.tables.definition import MEAN, load_table
 from leia.tables.intervals import Estimate, bootstrap_gains, counts_as_gain, estimate, summarise_gains
 from leia.tables.rendering import to_csv, to_latex, to_markdown
-from leia.tables.table import MEAN, fill, load_table
+from leia.tables.table import fill
 
 TABLES = ROOT / "configs/tables"
 NOTE = "FIXTURE: made-up results, nothing was measured"

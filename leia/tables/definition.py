@@ -1,0 +1,146 @@
+"""The paper's tables as `configs/tables/*.yaml` define them: columns, rows, and the trainings of these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from leia.base.errors import InputError, UsageError
+from leia.base.text import read_yaml
+from leia.tables.intervals import Estimate
+
+MEAN = "mean"
+"""The name of the column that holds the mean over a part's columns."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task with a number of examples and one of its metrics (None: its first); `task` is None for what only the
+    authors evaluated. `language` is that of the runs."""
+
+    name: str
+    task: str | None = None
+    num_fewshot: int = 0
+    metric: str | None = None
+    language: str = ""
+
+    @property
+    def benchmark(self) -> str:
+        """The task without its language."""
+        return (self.task or "").removesuffix(f"_{self.language}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Columns that stand side by side, with their `mean` or without."""
+
+    name: str
+    title: str
+    columns: list[Column]
+    mean: bool = True
+    tokens_per_column: int = 0
+
+    @property
+    def column_names(self) -> list[str]:
+        """Those of the columns, then that of the mean where there is one."""
+        return [column.name for column in self.columns] + [MEAN] * self.mean
+
+
+@dataclass(frozen=True)
+class Training:
+    """A file of `configs/train/`, and what variables of `train.sh` and arguments of `scripts/train.py` set over it."""
+
+    config: str
+    variables: dict[str, str] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """`run`: a run's folder, with {language} and {seed}; `training` is None for a model that is there already: `model`,
+    or the table's base model."""
+
+    name: str
+    label: str
+    run: str
+    training: Training | None
+    authors: dict[str, dict[str, Estimate]]
+    model: str = ""
+
+    def runs(self, column: Column, seeds: Sequence[int]) -> dict[str, int]:
+        """The runs that a cell is made of, each with its seed; a row that is not trained has one."""
+        runs: dict[str, int] = {}
+        for seed in seeds:
+            runs.setdefault(self.run.format(language=column.language, seed=seed), seed)
+        return runs
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file of `configs/tables/`. `baseline` names the row over which those below it are to gain."""
+
+    title: str
+    seeds: list[int]
+    baseline: str
+    parts: list[Part]
+    rows: list[Row]
+    source: str = ""
+    doubt: str = ""
+    base_model: str = ""
+    train_tokens: int = 0
+
+    @property
+    def baseline_place(self) -> int:
+        """The number of the baseline among the rows."""
+        return [row.name for row in self.rows].index(self.baseline)
+
+
+def load_table(path: Path) -> Table:
+    """Read a table file. Raises `InputError` when it is not one."""
+    content = read_yaml(path, advice := "configs/tables/ holds examples")
+    try:
+        parts = [_part(part) for part in content.pop("parts")]
+        default_config = content.pop("train_config", "")
+        rows = [_row(row, default_config) for row in content.pop("rows")]
+        table = Table(parts=parts, rows=rows, **content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: expected a table file, found one that does not fit ({error!r}); {advice}") from error
+    if table.baseline not in (names := [row.name for row in rows]):
+        raise InputError(f"{path}: its baseline is {table.baseline!r}; expected one of its rows: {', '.join(names)}")
+    return table
+
+
+def narrow(table: Table, base_model: str | None, languages: Sequence[str], seeds: Sequence[int]) -> Table:
+    """The same rows for another base model, or with the columns of some languages or some seeds alone (none: all).
+    Raises `UsageError` for a language that no column is of."""
+    known = {column.language for part in table.parts for column in part.columns if column.task}
+    if unknown := sorted(set(languages) - known):
+        raise UsageError(
+            f"--languages: no column is of {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
+        )
+    parts = [
+        replace(part, columns=[one for one in part.columns if not languages or one.language in languages])
+        for part in table.parts
+    ]
+    return replace(table, base_model=base_model or table.base_model, parts=parts, seeds=list(seeds) or table.seeds)
+
+
+def _part(content: dict[str, Any]) -> Part:
+    """`language` is that of the columns; where a part names none, each task's name ends with its own."""
+    language = content.pop("language", None)
+    columns = [Column(str(name), *(cell or ())) for name, cell in content.pop("columns").items()]
+    known = [replace(one, language=language or (one.task or "").rpartition("_")[2]) for one in columns]
+    return Part(columns=known, **content)
+
+
+def _row(content: dict[str, Any], default_config: str) -> Row:
+    authors = {
+        part: {str(column): Estimate(*cell) for column, cell in cells.items()}
+        for part, cells in content.pop("authors", {}).items()
+    }
+    train = content.pop("train", None)  # a training file, or what is set over the table's `train_config`
+    if train is None or isinstance(train, str):
+        return Row(training=Training(train) if train else None, authors=authors, **content)
+    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(train[name]) for name in ("strategy", "prob")}
+    training = Training(default_config, variables, train.get("arguments", []))
+    return Row(training=training, authors=authors, **content)
