@@ -96,13 +96,15 @@ def test_a_run_is_trained_with_the_strategy_and_probability_of_its_name_and_else
     trainings = [step for step in steps if step.script == "train.sh"]
     assert trainings
     for step in trainings:
-        pattern = r"(?:swallow_)?[a-z]{2}_(none|left|right|replace)(?:_p([\d.]+))?(_no_name_loss)?_seed(\d+)"
-        strategy, prob, no_loss, seed = re.fullmatch(pattern, step.run_name).groups()
+        pattern = r"(?:swallow_)?[a-z]{2}_(none|left|right|replace)(?:_p([\d.]+))?(_no_name_loss)?(_no_tags)?_seed(\d+)"
+        strategy, prob, no_loss, no_tags, seed = re.fullmatch(pattern, step.run_name).groups()
         of_the_name = {
             "entity_name_insertion_strategy": strategy,
             "entity_name_insertion_prob": float(prob or 0.5),
             "disable_entity_name_token_loss": no_loss is not None,
         }
+        if no_tags:
+            of_the_name["no_separator_tokens"] = True
         assert resolved(step) == read_config(ROOT / f"configs/train/{base}.yaml") | of_the_name
         assert step.arguments == ["--seed", seed]
 
@@ -131,14 +133,17 @@ def test_a_row_without_a_training_file_says_what_it_sets_over_that_of_the_table(
 
 
 def test_a_variable_of_another_training_does_not_change_a_run_of_the_table(tmp_path, monkeypatch):
-    monkeypatch.setenv("ENTITY_NAME_INSERTION_STRATEGY", "left")
+    decided = ("ENTITY_NAME_INSERTION_STRATEGY", "ENTITY_NAME_INSERTION_PROB", "NO_SEPARATOR_TOKENS")
+    decided += ("LEARNING_RATE", "SEED", "TASKS", "NUM_FEWSHOT_SAMPLES")
+    for name in decided:
+        monkeypatch.setenv(name, "1")
     monkeypatch.setenv("ACCELERATE_CONFIG", "the machine's")
     (tmp_path / "train.sh").write_text(f"#!/bin/bash\nenv > {shlex.quote(str(tmp_path / 'seen'))}\n")
     (tmp_path / "train.sh").chmod(0o755)
     Step("run", "train.sh", {"TRAIN_CONFIG": "x.yaml"}, [], 1).run(tmp_path)
     seen = (tmp_path / "seen").read_text().splitlines()
     assert "TRAIN_CONFIG=x.yaml" in seen and "ACCELERATE_CONFIG=the machine's" in seen
-    assert not any(line.startswith("ENTITY_NAME_INSERTION_STRATEGY") for line in seen)
+    assert not {line.partition("=")[0] for line in seen} & set(decided)
 
 
 def test_a_table_that_names_no_base_model_cannot_be_run(folders):

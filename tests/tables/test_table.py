@@ -36,6 +36,7 @@ def test_the_authors_numbers_are_those_of_their_notebook(shared):
         expected = {ours: {k: published(v) for k, v in paper[key][theirs].items()} for ours, theirs in names.items()}
         assert {name: authors[part] for name, authors in table1.items()} == expected
     ablations = {row.name: row.authors for row in load_table(TABLES / "ablations.yaml").rows}
+    assert ablations.pop("right_p0.5_no_tags") == {}, "none are known"
     for part in ("xcodah", "xcsqa"):
         expected = {
             name: {key: published(value) for key, value in cells.items()}
@@ -55,6 +56,13 @@ def test_without_results_the_table_is_the_authors_and_says_so():
     assert "no number below was measured here" in markdown and "Not checked against the printed table" in markdown
     row = next(line for line in markdown.splitlines() if line.startswith("| LEIA"))
     assert row.startswith("| LEIA (right, p = 0.5), authors | **0.328 ±0.005** | **0.466 ±0.002** |")
+
+
+def test_a_row_without_the_authors_numbers_is_printed_with_those_that_are_measured(tmp_path):
+    table = load_table(TABLES / "ablations.yaml")
+    assert f"| Right, p = 0.5, no tags |{' – |' * 8}\n" in to_markdown(table, fill(table, None))
+    write_result(tmp_path / "ja_right_p0.5_no_tags_seed42", "xcsqa_ja", 4, {"x": True, "y": False})
+    assert "| Right, p = 0.5, no tags | – | – | – | 0.500 | – |" in to_markdown(table, fill(table, tmp_path))
 
 
 def test_the_t_interval_of_a_known_case():

@@ -54,6 +54,7 @@ def test_the_papers_configuration_is_the_papers_run():
         ("ablation_right_p0.5", {}),
         ("ablation_right_p1.0", {"entity_name_insertion_prob": 1.0}),
         ("ablation_right_p0.5_no_name_loss", {"disable_entity_name_token_loss": True}),
+        ("ablation_right_p0.5_no_tags", {"no_separator_tokens": True}),
         ("ablation_replace_p0.5", {"entity_name_insertion_strategy": "replace"}),
         ("ablation_replace_p1.0", {"entity_name_insertion_strategy": "replace", "entity_name_insertion_prob": 1.0}),
     ],
