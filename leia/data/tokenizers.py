@@ -1,9 +1,5 @@
 """The tokenizer of a model (is there such a model?), the two tags around an inserted name, and what identifies the
 tokenizer that a dataset was made with.
-
-Ids are those that the model's `tokenizer.json` itself gives, as in the paper's stack. transformers 5 builds the
-tokenizers of some classes (Llama, Qwen2, Gemma, GPT-2 and others) anew from the vocabulary and so leaves out what the
-file says of normalisation and splitting: to Llama 2's file ` dog` is two tokens, to such a class one.
 """
 
 import hashlib
@@ -11,17 +7,14 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
-from transformers.models.auto.tokenization_auto import get_tokenizer_config
-from transformers.utils.hub import cached_file
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
+from leia.data.specification import deviating_parts, neutral_tokenizer, specification
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,86 +28,28 @@ def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrain
     """The tokenizer of a model on the hub or in a folder. Raises `InputError` when there is none.
 
     It gives the ids of `tokenizers.Tokenizer.from_file(tokenizer.json)`, with the special tokens around a text that the
-    file names, whatever else its `tokenizer_config.json` says; the log tells once where transformers alone would give
-    others. A tokenizer without that file, or with code of its own, is as transformers loads it.
+    file's post-processor names: the `add_bos_token` and `add_eos_token` of `tokenizer_config.json` do not count, which
+    transformers 5 passes over as well (the Llama class of 4.34 followed them). What else the files beside it say is
+    kept: names of special tokens, further tokens, the chat template, lengths. The log tells once where transformers
+    alone would load something else. A tokenizer without that file, or with code of its own, is as transformers loads
+    it.
     """
     check_model_name(model_name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=trust_remote_code)
-        own_code = not type(tokenizer).__module__.startswith("transformers.")
-        file = TokenizerFile.of(model_name) if tokenizer.is_fast and not own_code else None
+        neutral = neutral_tokenizer(model_name, tokenizer)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         expected = "expected a model of the hub or a folder with tokenizer.json"
         raise InputError(f"{model_name}: has no tokenizer that loads ({reason}); {expected}") from error
-    if file is None or file.is_followed_by(tokenizer):
+    parts = deviating_parts(tokenizer, neutral) if neutral else ""
+    if not parts:
         return tokenizer
     _say_once(
-        f"{model_name}: transformers would load {type(tokenizer).__name__} with other token ids than tokenizer.json "
-        "says; the file's are used, as in the paper"
+        f"{model_name}: transformers would load {type(tokenizer).__name__} with that class's own {parts}; those of "
+        "tokenizer.json are used, as in the paper"
     )
-    return file.as_tokenizer(tokenizer)
-
-
-@dataclass(frozen=True)
-class TokenizerFile:
-    """What `tokenizer.json` says (`backend`), and the special and added tokens that `tokenizer_config.json` names."""
-
-    backend: Tokenizer
-    named: frozenset[str]
-
-    @classmethod
-    def of(cls, model_name: str) -> "TokenizerFile | None":
-        """Of a folder or a model on the hub; None where there is no such file."""
-        path = cached_file(model_name, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
-        if path is None:
-            return None
-        config = get_tokenizer_config(model_name)
-        named = [token for name, token in config.items() if name.endswith("_token")]
-        for name in ("extra_special_tokens", "additional_special_tokens", "added_tokens_decoder"):
-            tokens = config.get(name) or ()
-            named += tokens.values() if isinstance(tokens, dict) else tokens
-        contents = {token["content"] if isinstance(token, dict) else token for token in named}
-        return cls(Tokenizer.from_file(path), frozenset(token for token in contents if isinstance(token, str)))
-
-    def is_followed_by(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        """Whether `tokenizer` does what the file says, with no token more than the two files name."""
-        ours, said = (json.loads(one.to_str()) for one in (tokenizer.backend_tokenizer, self.backend))
-        parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "model")
-        further = {token["content"] for token in ours["added_tokens"] if token not in said["added_tokens"]}
-        lost = [token for token in said["added_tokens"] if token not in ours["added_tokens"]]
-        return not lost and further <= self.named and all(ours[part] == said[part] for part in parts)
-
-    def as_tokenizer(self, loaded: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-        """A tokenizer that does what the file says, with the settings that transformers knows of `loaded`."""
-        backend = Tokenizer.from_str(self.backend.to_str())
-        backend.no_truncation()
-        backend.no_padding()
-        known = self.named | backend.get_vocab().keys()  # other tokens are a class's own idea
-        settings = (
-            "model_max_length",
-            "padding_side",
-            "truncation_side",
-            "clean_up_tokenization_spaces",
-            "chat_template",
-        )
-        special = {name: str(token) for name, token in loaded.special_tokens_map.items() if not isinstance(token, list)}
-        tokenizer = PreTrainedTokenizerFast(
-            tokenizer_object=backend,
-            name_or_path=loaded.name_or_path,
-            extra_special_tokens=[str(token) for token in loaded.extra_special_tokens if str(token) in known],
-            **(
-                {"bos_token": None, "eos_token": None}
-                | {name: token for name, token in special.items() if token in known}
-            ),
-            **{name: value for name in settings if (value := getattr(loaded, name)) is not None},
-        )
-        vocabulary = tokenizer.get_vocab()
-        further = [token for _, token in sorted(loaded.added_tokens_decoder.items()) if token.content in known]
-        tokenizer.add_tokens([token for token in further if token.content not in vocabulary])
-        if backend.post_processor is not None:  # else transformers' own, which adds nothing
-            tokenizer.backend_tokenizer.post_processor = backend.post_processor
-        return tokenizer
+    return neutral
 
 
 _SAID: set[str] = set()
@@ -157,15 +92,17 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     and loading a tokenizer, its truncation and padding, and adding the tags do not change it.
     """
     vocabulary = {token: index for token, index in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS}
-    listing = json.dumps(vocabulary, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    identity = {"vocabulary_size": len(vocabulary), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    identity = {"vocabulary_size": len(vocabulary), "sha256": _sha256(vocabulary)}
     if not tokenizer.is_fast:
         return identity
-    parts = json.loads(tokenizer.backend_tokenizer.to_str())
-    parts["model"] = {name: value for name, value in parts["model"].items() if name != "vocab"}
-    how = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "post_processor", "model")}
-    listing = json.dumps(how, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return identity | {"specification": hashlib.sha256(listing.encode()).hexdigest()}
+    parts = specification(tokenizer.backend_tokenizer)
+    del parts["model"]["vocab"], parts["decoder"], parts["added_tokens"]
+    return identity | {"specification": _sha256(parts)}
+
+
+def _sha256(value: dict[str, Any]) -> str:
+    listing = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def check_dataset(

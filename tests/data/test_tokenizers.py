@@ -13,9 +13,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from leia.base.errors import InputError
 from leia.data import tokenizers
 from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.specification import deviating_parts, neutral_tokenizer
 from leia.data.tokenizers import (
     ENTITY_NAME_TAGS,
-    TokenizerFile,
     add_entity_name_tags,
     check_dataset,
     load_tokenizer,
@@ -186,21 +186,63 @@ def test_a_saved_tokenizer_loads_in_plain_transformers_or_the_card_says_how(load
     assert ("PreTrainedTokenizerFast.from_pretrained" in note) == (kind == "Qwen 2")
 
 
+def copied(folder, target, config):
+    """The files of a kind with another tokenizer_config.json."""
+    for name in ("tokenizer.json", "config.json"):
+        (target / name).write_bytes((folder / name).read_bytes())
+    (target / "tokenizer_config.json").write_text(json.dumps(config))
+    return str(target)
+
+
 def test_what_the_file_does_not_say_stays(folders):
     plain = AutoTokenizer.from_pretrained(folders["Llama 2"])
-    assert not TokenizerFile.of(str(folders["Llama 2"])).is_followed_by(plain)
     tokenizer = load_tokenizer(str(folders["Llama 2"]))
+    assert "normaliser and pre-tokenizer" in deviating_parts(plain, tokenizer)
     assert (tokenizer.eos_token, tokenizer.model_max_length, tokenizer.chat_template) == ("</s>", 512, "{{ 1 }}")
-    assert tokenizer.name_or_path == str(folders["Llama 2"])
+    assert (tokenizer.name_or_path, tokenizer.padding_side) == (str(folders["Llama 2"]), plain.padding_side)
+
+
+def test_tokens_of_the_other_files_stay_and_those_of_the_class_alone_do_not(folders, tmp_path):
+    folder = copied(folders["Llama 2"], tmp_path, {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>"})
+    size = len(load_tokenizer(folder))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<pad>": size}))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": "<pad>", "eos_token": "</s>"}))
+    tokenizer = load_tokenizer(folder)
+    assert (tokenizer.pad_token_id, len(tokenizer)) == (size, size + 1)
+    gemma = load_tokenizer(str(folders["Gemma"]))
+    plain = AutoTokenizer.from_pretrained(folders["Gemma"])
+    assert "<mask>" in plain.get_vocab() and "<mask>" not in gemma.get_vocab()
+
+
+def test_special_tokens_that_only_the_class_names_are_known(folders, tmp_path):
+    tokenizer = load_tokenizer(copied(folders["Llama 2"], tmp_path, {"tokenizer_class": "LlamaTokenizer"}))
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (1, 2)
 
 
 def test_the_file_decides_on_the_tokens_around_a_text(folders, tmp_path):
-    for name in ("tokenizer.json", "config.json"):
-        (tmp_path / name).write_bytes((folders["Llama 2"] / name).read_bytes())
     config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
-    config |= {"add_bos_token": False, "add_eos_token": True}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    assert load_tokenizer(str(tmp_path))("a")["input_ids"] == TokenizerFile.of(str(tmp_path)).backend.encode("a").ids
+    folder = copied(folders["Llama 2"], tmp_path, config | {"add_bos_token": False, "add_eos_token": True})
+    said = Tokenizer.from_file(f"{folder}/tokenizer.json")
+    assert load_tokenizer(folder)("a")["input_ids"] == said.encode("a").ids
+
+
+def test_a_class_that_does_what_the_file_says_is_kept_and_nothing_is_said(folders, tmp_path, caplog):
+    """GPT-2's file has empty strings and settings without effect where its class has none."""
+    backend = byte_level(pre_tokenizers.ByteLevel(False), ["<|endoftext|>"], post_processor=lambda _: processors.ByteLevel())
+    said = json.loads(backend.to_str())
+    said["model"] |= {"continuing_subword_prefix": "", "end_of_word_suffix": ""}
+    said["pre_tokenizer"]["trim_offsets"], said["decoder"]["use_regex"] = False, False
+    folder = copied(folders["GPT-2"], tmp_path, {"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|endoftext|>"})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(said))
+    assert type(load_tokenizer(folder)) is type(AutoTokenizer.from_pretrained(folder)) is not PreTrainedTokenizerFast
+    assert "would load" not in caplog.text and not tokenizer_note(tmp_path, trust_remote_code=False)
+
+
+def test_a_tokenizer_with_code_of_its_own_is_left_alone(folders):
+    class OwnTokenizer(PreTrainedTokenizerFast):
+        pass
+
+    assert neutral_tokenizer(str(folders["Llama 2"]), OwnTokenizer.from_pretrained(folders["Llama 2"])) is None
 
 
 def test_the_log_says_once_where_transformers_would_give_other_ids(folders, caplog, monkeypatch):
@@ -211,7 +253,7 @@ def test_the_log_says_once_where_transformers_would_give_other_ids(folders, capl
     for kind in ("Llama 2", "Llama 2", "Llama 3"):
         load_tokenizer(str(folders[kind]))
     (line,) = said()
-    assert "Llama 2: transformers would load LlamaTokenizer with other token ids than tokenizer.json says" in line
+    assert "Llama 2: transformers would load LlamaTokenizer with that class's own normaliser and pre-tokenizer" in line
     monkeypatch.setattr(tokenizers, "_SAID", set())
     monkeypatch.setenv("RANK", "1")
     load_tokenizer(str(folders["Llama 2"]))
