@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
-from leia.data.tokenizer_file import TokenizerFile
+from leia.data.specification import deviating_parts, neutral_tokenizer, specification
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,25 +28,28 @@ def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrain
     """The tokenizer of a model on the hub or in a folder. Raises `InputError` when there is none.
 
     It gives the ids of `tokenizers.Tokenizer.from_file(tokenizer.json)`, with the special tokens around a text that the
-    file names, whatever else its `tokenizer_config.json` says; the log tells once where transformers alone would give
-    others. A tokenizer without that file, or with code of its own, is as transformers loads it.
+    file's post-processor names: the `add_bos_token` and `add_eos_token` of `tokenizer_config.json` do not count, which
+    transformers 5 passes over as well (the Llama class of 4.34 followed them). What else the files beside it say is
+    kept: names of special tokens, further tokens, the chat template, lengths. The log tells once where transformers
+    alone would load something else. A tokenizer without that file, or with code of its own, is as transformers loads
+    it.
     """
     check_model_name(model_name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=trust_remote_code)
-        own_code = not type(tokenizer).__module__.startswith("transformers.")
-        file = TokenizerFile.of(model_name) if tokenizer.is_fast and not own_code else None
+        neutral = neutral_tokenizer(model_name, tokenizer)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         expected = "expected a model of the hub or a folder with tokenizer.json"
         raise InputError(f"{model_name}: has no tokenizer that loads ({reason}); {expected}") from error
-    if file is None or file.is_followed_by(tokenizer):
+    parts = deviating_parts(tokenizer, neutral) if neutral else ""
+    if not parts:
         return tokenizer
     _say_once(
-        f"{model_name}: transformers would load {type(tokenizer).__name__} with other token ids than tokenizer.json "
-        "says; the file's are used, as in the paper"
+        f"{model_name}: transformers would load {type(tokenizer).__name__} with that class's own {parts}; those of "
+        "tokenizer.json are used, as in the paper"
     )
-    return file.as_tokenizer(tokenizer)
+    return neutral
 
 
 _SAID: set[str] = set()
@@ -89,15 +92,17 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     and loading a tokenizer, its truncation and padding, and adding the tags do not change it.
     """
     vocabulary = {token: index for token, index in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS}
-    listing = json.dumps(vocabulary, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    identity = {"vocabulary_size": len(vocabulary), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    identity = {"vocabulary_size": len(vocabulary), "sha256": _sha256(vocabulary)}
     if not tokenizer.is_fast:
         return identity
-    parts = json.loads(tokenizer.backend_tokenizer.to_str())
-    parts["model"] = {name: value for name, value in parts["model"].items() if name != "vocab"}
-    how = {name: parts[name] for name in ("normalizer", "pre_tokenizer", "post_processor", "model")}
-    listing = json.dumps(how, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return identity | {"specification": hashlib.sha256(listing.encode()).hexdigest()}
+    parts = specification(tokenizer.backend_tokenizer)
+    del parts["model"]["vocab"], parts["decoder"], parts["added_tokens"]
+    return identity | {"specification": _sha256(parts)}
+
+
+def _sha256(value: dict[str, Any]) -> str:
+    listing = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def check_dataset(

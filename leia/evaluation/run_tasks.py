@@ -95,6 +95,7 @@ def load_model(options: ModelOptions) -> LM:
     """The harness model of the `scoring` asked for, on the GPU where there is one."""
     from lm_eval.models.huggingface import HFLM
 
+    from leia.data.tokenizers import load_tokenizer
     from leia.evaluation.leia_lm import LeiaLM, join_processes
     from leia.training.model import check_weights
 
@@ -103,6 +104,7 @@ def load_model(options: ModelOptions) -> LM:
     model_class = LeiaLM if settings.pop("scoring") == "paper" else HFLM
     if model_class is HFLM and settings["device"] == "cpu" and settings["batch_size"] == "auto":
         settings["batch_size"] = "1"  # the harness would try how much fits by filling the main memory
+    settings["tokenizer"] = load_tokenizer(options.pretrained, options.trust_remote_code)
     try:
         return join_processes(model_class(**settings))
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, TrainingArguments
 
 from leia.base.step import versions
 from leia.base.text import markdown_table, to_json
-from leia.data.tokenizer_file import TokenizerFile
+from leia.data.specification import deviating_parts, neutral_tokenizer
 from leia.data.tokenizers import load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment
@@ -62,17 +62,18 @@ def finish(
 
 
 def tokenizer_note(folder: Path, trust_remote_code: bool) -> str:
-    """What the card says where plain transformers gives other ids than the tokenizer's file in `folder`; else
+    """What the card says where plain transformers does not load the tokenizer in `folder` as its file says; else
     nothing."""
-    file = TokenizerFile.of(str(folder))
     plain = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    if file is None or not plain.is_fast or file.is_followed_by(plain):
+    neutral = neutral_tokenizer(str(folder), plain)
+    parts = deviating_parts(plain, neutral) if neutral else ""
+    if not parts:
         return ""
     return f"""
 ## Tokenizer
 
-`AutoTokenizer` of transformers builds {type(plain).__name__} anew from the vocabulary and gives other token ids than \
-the model was trained with. `PreTrainedTokenizerFast.from_pretrained` gives those of `tokenizer.json`.
+Load it with `PreTrainedTokenizerFast.from_pretrained`, which takes `tokenizer.json` as it is: the model was trained \
+with those token ids. `AutoTokenizer` of transformers makes {type(plain).__name__} of it, with that class's own {parts}.
 """
 
 

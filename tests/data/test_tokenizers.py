@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from leia.base.errors import InputError
 from leia.data import tokenizers
 from leia.data.alignment import NO_TOKEN, Aligner
-from leia.data.tokenizer_file import TokenizerFile
+from leia.data.specification import deviating_parts, neutral_tokenizer
 from leia.data.tokenizers import (
     ENTITY_NAME_TAGS,
     add_entity_name_tags,
@@ -63,8 +63,8 @@ def byte_level(pre_tokenizer, specials, normalizer=None, post_processor=None):
     return backend
 
 
-def split_and_bytes(*before):
-    parts = [*before, pre_tokenizers.Split(LETTERS, "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+def split_and_bytes():
+    parts = [pre_tokenizers.Split(LETTERS, "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
     return pre_tokenizers.Sequence(parts)
 
 
@@ -88,9 +88,9 @@ def llama3():
 
 
 def qwen2():
-    """With digits apart, as its class does not do it: for transformers 5 all of this type are of its own class."""
+    """With NFKC, which its class does not have: for transformers 5 all of this type are of its own class."""
     ends = processors.ByteLevel(trim_offsets=False)
-    return byte_level(split_and_bytes(pre_tokenizers.Digits(True)), ["<|end|>"], normalizers.NFC(), lambda _: ends)
+    return byte_level(split_and_bytes(), ["<|end|>"], normalizers.NFKC(), lambda _: ends)
 
 
 def qwen3():
@@ -130,7 +130,8 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def loaded(folders):
     """Of each kind: what the file says, without and with the tags; our tokenizer without and with them, and the aligner
-    of the build; the folder that the tokenizer with the tags was saved to."""
+    of the build; the folder that the tokenizer with the tags was saved to, and what plain transformers loads from it,
+    by the class that the card names."""
     found = {}
     for kind, folder in folders.items():
         said, tagged = (Tokenizer.from_file(str(folder / "tokenizer.json")) for _ in range(2))
@@ -140,11 +141,13 @@ def loaded(folders):
         saved = folder.parent / f"saved {kind}"
         ours.save_pretrained(saved)
         (saved / "config.json").write_bytes((folder / "config.json").read_bytes())
-        found[kind] = (said, tagged, untagged, ours, Aligner(load_tokenizer(str(folder))), saved)
+        note = tokenizer_note(saved, trust_remote_code=False)
+        plain = (PreTrainedTokenizerFast if "PreTrainedTokenizerFast" in note else AutoTokenizer).from_pretrained(saved)
+        found[kind] = (said, tagged, untagged, ours, Aligner(load_tokenizer(str(folder))), saved, plain)
     return found
 
 
-PIECES = [" ", "  ", "dog", "Kyoto", "火は", "。", "\n", "\n\n", "é", "12", "'s", "\t"]
+PIECES = [" ", "  ", "dog", "Kyoto", "火は", "。", "\n", "\n\n", "é", "12", "'s", "\t", "１", "\u3000"]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 
 
@@ -153,19 +156,19 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 @example(before="\ndog\n\n", after="火は")
 @given(before=TEXTS, after=TEXTS)
 def test_ids_are_those_of_the_file_in_every_step(loaded, kind, before, after):
-    said, tagged, untagged, ours, aligner, _ = loaded[kind]
+    said, tagged, untagged, ours, aligner, _, plain = loaded[kind]
     with_ends, alone = said.encode(before).ids, said.encode(before, add_special_tokens=False).ids
     assert untagged(before)["input_ids"] == with_ends, "preview, training"
     assert untagged(before, add_special_tokens=False)["input_ids"] == alone, "evaluation"
     assert aligner.tokenize([before]) == [with_ends] and aligner.tokenize_names([before]) == [alone], "build"
     around = f"{before}<translate>{before}</translate>{after}"
-    assert ours(around)["input_ids"] == tagged.encode(around).ids
+    assert ours(around)["input_ids"] == plain(around)["input_ids"] == tagged.encode(around).ids, "tags, saved model"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(before=TEXTS, word=st.sampled_from(["dog", "Kyoto", "火", "12"]), after=TEXTS)
 def test_a_name_is_put_at_the_tokens_of_its_link(loaded, kind, before, word, after):
-    *_, tokenizer, aligner, _ = loaded[kind]
+    *_, tokenizer, aligner, _, _ = loaded[kind]
     text, positions = f"a{before}{word}{after}", np.array([1 + len(before), 1 + len(before) + len(word)])
     (ids,) = aligner.tokenize([text])
     quick = aligner.find_tokens(text, ids, positions)
@@ -175,32 +178,75 @@ def test_a_name_is_put_at_the_tokens_of_its_link(loaded, kind, before, word, aft
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_tokenizer_loads_in_plain_transformers_or_the_card_says_how(loaded, kind):
-    _, tagged, *_, folder = loaded[kind]
-    text = " the  dog<translate> Kyoto </translate>\n火は 1234"
+def test_the_card_says_how_to_load_what_plain_transformers_would_make_anew(loaded, kind):
+    """Of Qwen 2's type all are of its class for transformers 5, whatever their files say."""
+    _, tagged, *_, folder, _ = loaded[kind]
+    text = " the  dog<translate> Kyoto </translate>\n火は １"
     note = tokenizer_note(folder, trust_remote_code=False)
-    if not note:
-        assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == tagged.encode(text).ids
-    assert PreTrainedTokenizerFast.from_pretrained(folder)(text)["input_ids"] == tagged.encode(text).ids
-    assert load_tokenizer(str(folder))(text)["input_ids"] == tagged.encode(text).ids
     assert ("PreTrainedTokenizerFast.from_pretrained" in note) == (kind == "Qwen 2")
+    assert (AutoTokenizer.from_pretrained(folder)(text)["input_ids"] != tagged.encode(text).ids) == (kind == "Qwen 2")
+    assert load_tokenizer(str(folder))(text)["input_ids"] == tagged.encode(text).ids
+
+
+def copied(folder, target, config):
+    """The files of a kind with another tokenizer_config.json."""
+    for name in ("tokenizer.json", "config.json"):
+        (target / name).write_bytes((folder / name).read_bytes())
+    (target / "tokenizer_config.json").write_text(json.dumps(config))
+    return str(target)
 
 
 def test_what_the_file_does_not_say_stays(folders):
     plain = AutoTokenizer.from_pretrained(folders["Llama 2"])
-    assert not TokenizerFile.of(str(folders["Llama 2"])).is_followed_by(plain)
     tokenizer = load_tokenizer(str(folders["Llama 2"]))
+    assert "normaliser and pre-tokenizer" in deviating_parts(plain, tokenizer)
     assert (tokenizer.eos_token, tokenizer.model_max_length, tokenizer.chat_template) == ("</s>", 512, "{{ 1 }}")
-    assert tokenizer.name_or_path == str(folders["Llama 2"])
+    assert (tokenizer.name_or_path, tokenizer.padding_side) == (str(folders["Llama 2"]), plain.padding_side)
+
+
+def test_tokens_of_the_other_files_stay_and_those_of_the_class_alone_do_not(folders, tmp_path):
+    folder = copied(folders["Llama 2"], tmp_path, {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>"})
+    size = len(load_tokenizer(folder))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<pad>": size}))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": "<pad>", "eos_token": "</s>"}))
+    tokenizer = load_tokenizer(folder)
+    assert (tokenizer.pad_token_id, len(tokenizer)) == (size, size + 1)
+    gemma = load_tokenizer(str(folders["Gemma"]))
+    plain = AutoTokenizer.from_pretrained(folders["Gemma"])
+    assert "<mask>" in plain.get_vocab() and "<mask>" not in gemma.get_vocab()
+
+
+def test_special_tokens_that_only_the_class_names_are_known(folders, tmp_path):
+    tokenizer = load_tokenizer(copied(folders["Llama 2"], tmp_path, {"tokenizer_class": "LlamaTokenizer"}))
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (1, 2)
 
 
 def test_the_file_decides_on_the_tokens_around_a_text(folders, tmp_path):
-    for name in ("tokenizer.json", "config.json"):
-        (tmp_path / name).write_bytes((folders["Llama 2"] / name).read_bytes())
     config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
-    config |= {"add_bos_token": False, "add_eos_token": True}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    assert load_tokenizer(str(tmp_path))("a")["input_ids"] == TokenizerFile.of(str(tmp_path)).backend.encode("a").ids
+    folder = copied(folders["Llama 2"], tmp_path, config | {"add_bos_token": False, "add_eos_token": True})
+    said = Tokenizer.from_file(f"{folder}/tokenizer.json")
+    assert load_tokenizer(folder)("a")["input_ids"] == said.encode("a").ids
+
+
+def test_a_class_that_does_what_the_file_says_is_kept_and_nothing_is_said(folders, tmp_path, caplog):
+    """GPT-2's file has empty strings and settings without effect where its class has none."""
+    backend = byte_level(
+        pre_tokenizers.ByteLevel(False), ["<|endoftext|>"], post_processor=lambda _: processors.ByteLevel()
+    )
+    said = json.loads(backend.to_str())
+    said["model"] |= {"continuing_subword_prefix": "", "end_of_word_suffix": ""}
+    said["pre_tokenizer"]["trim_offsets"], said["decoder"]["use_regex"] = False, False
+    folder = copied(folders["GPT-2"], tmp_path, {"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|endoftext|>"})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(said))
+    assert type(load_tokenizer(folder)) is type(AutoTokenizer.from_pretrained(folder)) is not PreTrainedTokenizerFast
+    assert "would load" not in caplog.text and not tokenizer_note(tmp_path, trust_remote_code=False)
+
+
+def test_a_tokenizer_with_code_of_its_own_is_left_alone(folders):
+    class OwnTokenizer(PreTrainedTokenizerFast):
+        pass
+
+    assert neutral_tokenizer(str(folders["Llama 2"]), OwnTokenizer.from_pretrained(folders["Llama 2"])) is None
 
 
 def test_the_log_says_once_where_transformers_would_give_other_ids(folders, caplog, monkeypatch):
@@ -211,20 +257,22 @@ def test_the_log_says_once_where_transformers_would_give_other_ids(folders, capl
     for kind in ("Llama 2", "Llama 2", "Llama 3"):
         load_tokenizer(str(folders[kind]))
     (line,) = said()
-    assert "Llama 2: transformers would load LlamaTokenizer with other token ids than tokenizer.json says" in line
+    assert "Llama 2: transformers would load LlamaTokenizer with that class's own normaliser and pre-tokenizer" in line
     monkeypatch.setattr(tokenizers, "_SAID", set())
     monkeypatch.setenv("RANK", "1")
     load_tokenizer(str(folders["Llama 2"]))
     assert said() == [line], "the first process is enough"
 
 
-def test_two_ways_to_split_are_two_identities_and_an_older_dataset_names_none(folders, sample_corpus):
+def test_two_ways_to_split_are_two_identities_and_an_older_dataset_names_none(folders, sample_corpus, tmp_path):
     one, other = load_tokenizer(str(folders["Llama 2"])), AutoTokenizer.from_pretrained(folders["Llama 2"])
     ours, theirs = tokenizer_identity(one), tokenizer_identity(other)
     assert ours["sha256"] == theirs["sha256"] and ours["specification"] != theirs["specification"]
     add_entity_name_tags(one)
     one.backend_tokenizer.enable_truncation(9)
     assert tokenizer_identity(one) == ours
+    one.save_pretrained(tmp_path)
+    assert tokenizer_identity(load_tokenizer(str(tmp_path))) == ours
     dataset = load_from_disk(sample_corpus.wikis["es"].dataset)
     manifest = {"greatest_id": 5, "options": {"tokenizer": {"name": "x", **theirs}}}
     with pytest.raises(InputError, match="splits texts in another way than the model's; make the dataset with this"):

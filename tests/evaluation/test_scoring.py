@@ -8,7 +8,16 @@ from evaluation_sample import load_task, make_model, make_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
-from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from tokenizers import Tokenizer
+from transformers import (
+    AutoTokenizer,
+    BloomConfig,
+    BloomForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from leia.evaluation.jobs import find_tasks
 from leia.evaluation.leia_lm import LeiaLM
@@ -83,6 +92,19 @@ def test_the_papers_tokenizer_gives_the_published_scores(shared, monkeypatch, tm
             assert sum(item.metrics["acc"] for item in items) / len(items) == pytest.approx(content["accuracy"])
             compared += len(items)
     assert compared == 3 * 16 * 5
+
+
+@pytest.mark.parametrize("scoring", ["paper", "harness"])
+def test_both_scorings_have_the_ids_of_the_tokenizer_file(tmp_path, scoring):
+    folder = make_model(tmp_path / "model")
+    said = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")) | {"normalizer": {"type": "Lowercase"}}
+    (folder / "tokenizer.json").write_text(json.dumps(said), encoding="utf-8")
+    config = {"tokenizer_class": "GPT2Tokenizer", "eos_token": "</s>"}  # its class has no normaliser
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    lm = load_model(ModelOptions(scoring, str(folder), "float32", "1", trust_remote_code=False))
+    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(" ¿Dónde?  NO").ids
+    assert lm.tokenizer(" ¿Dónde?  NO", add_special_tokens=False)["input_ids"] == ids
+    assert AutoTokenizer.from_pretrained(folder)(" ¿Dónde?  NO")["input_ids"] != ids
 
 
 TOKENS = st.integers(0, VOCABULARY - 1)

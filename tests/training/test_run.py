@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from tokenizers import Tokenizer
 from training_workspace import (
     ROOT,
     STEPS,
@@ -245,6 +246,37 @@ def test_a_model_that_comes_with_its_code_keeps_it(workspace):
     workspace.train_here("with code", "--max_steps", "1", model_name_or_path=str(given), trust_remote_code=True)
     trained = workspace.folder / "with code"
     assert type(AutoModelForCausalLM.from_pretrained(trained, trust_remote_code=True)).__name__ == "ToyModel"
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_a_trained_model_has_the_ids_of_the_tokenizer_file_in_plain_transformers(workspace, tmp_path, lora_rank):
+    """The file says what Llama's on the hub do, which its class of transformers 5 does not do."""
+    given, dataset = tmp_path / "as on the hub", tmp_path / "dataset"
+    shutil.copytree(workspace.folder / "model", given)
+    said = json.loads((given / "tokenizer.json").read_text())
+    prepended = [
+        {"type": "Prepend", "prepend": "▁"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+    ]
+    said |= {"normalizer": {"type": "Sequence", "normalizers": prepended}, "pre_tokenizer": None}
+    (given / "tokenizer.json").write_text(json.dumps(said))
+    names = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (given / "tokenizer_config.json").write_text(json.dumps(names))
+    shutil.copytree(workspace.folder / "dataset", dataset)
+    settings = {"model_name_or_path": str(given), "wikipedia_dataset_dir": str(dataset), "lora_rank": lora_rank}
+    with pytest.raises(InputError, match="splits texts in another way"):
+        workspace.train_here(str(tmp_path / "run"), **settings)
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    del manifest["options"]["tokenizer"]["specification"]  # as earlier versions wrote it
+    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    workspace.train_here(str(tmp_path / "run"), "--max_steps", "1", **settings)
+    tokenizer = Tokenizer.from_file(str(given / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<translate>", "</translate>"])
+    text = "  El agua<translate> es </translate>\n 東京"
+    plain = AutoTokenizer.from_pretrained(tmp_path / "run")
+    assert plain(text)["input_ids"] == tokenizer.encode(text).ids
+    assert AutoTokenizer.from_pretrained(given)(text)["input_ids"][:4] != tokenizer.encode(text).ids[:4]
+    assert plain.padding_side == "left" and "## Tokenizer" not in (tmp_path / "run/README.md").read_text()
 
 
 def test_adapters_are_merged_into_a_model_that_plain_transformers_loads(workspace, recwarn):
