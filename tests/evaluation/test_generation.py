@@ -93,8 +93,8 @@ def test_llm_jp_eval_cleans_spaces_up_before_signs():
 
 @pytest.mark.parametrize("end", [EOS, LINE_BREAK])
 def test_the_authors_loop_ends_at_eos_and_at_the_line_break_and_keeps_neither(end):
-    lm = chain("x", "a", "b", end, "c", max_length=512)
-    for until, limit, expected in ((["\n"], 20, "ab"), (["b"], 20, "a"), ([], 1, "a")):
+    lm = chain("x", "a", TOKENIZER.bos_token_id, "b", end, "c", max_length=512)
+    for until, limit, expected in ((["\n"], 20, "ab"), ([], 20, "ab"), (["b"], 20, "a"), ([], 1, "a")):
         assert generated(lm, "leia-later-code", ["x"], [{"until": until, "max_gen_toks": limit}]) == [expected]
 
 
