@@ -139,6 +139,10 @@ def parse(
     namespace = parser.parse_args([*words, *more])
     experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
     _check(vars(experiment) | vars(namespace), parser)  # before `TrainingArguments` connects the processes
+    if namespace.eval_steps and not (experiment.validation_articles or experiment.tasks):
+        raise UsageError(
+            f"eval_steps is {namespace.eval_steps:g}, with nothing to evaluate; give validation_articles or tasks"
+        )
     if experiment.offload_optimizer_device:
         _offload_optimizer(experiment.offload_optimizer_device)
     namespace.gradient_accumulation_steps = accumulation_steps(

@@ -79,7 +79,8 @@ class LeiaTrainer(Trainer, TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
-        control.should_evaluate = self.evaluation is not None and self.evaluation.is_due(state)
+        due = self.evaluation is not None and self.evaluation.is_due(state)
+        control.should_evaluate = due and not self.stopped  # who is asked to stop has little time
         if self.stopped:
             control.should_save = True
             control.should_training_stop = True

@@ -60,7 +60,9 @@ class Evaluation:
         model.eval()
         logs = self._losses(trainer) if self.blocks else {}
         if self.score_tasks is not None:
-            scores = self.score_tasks(trainer.accelerator.unwrap_model(model), trainer.processing_class)
+            whole = trainer.accelerator.unwrap_model(model)
+            base = whole.get_base_model() if hasattr(whole, "get_base_model") else whole  # which has the adapters in it
+            scores = self.score_tasks(base, trainer.processing_class)
             logs |= {f"eval_{name}": value for name, value in scores.items()}
         model.train(was_training)
         torch.random.set_rng_state(random_numbers)

@@ -161,6 +161,7 @@ def test_the_articles_held_out_are_spread_over_the_dataset_and_the_others_traine
         ({"validation_articles": -1}, "validation_articles is -1; expected at least 0"),
         ({"offload_optimizer_device": "disk"}, "offload_optimizer_device is disk; expected none or cpu"),
         ({"offload_optimizer_device": "cpu"}, "is for DeepSpeed, which ACCELERATE_CONFIG does not use"),
+        ({"validation_articles": 0, "eval_steps": 5}, "eval_steps is 5, with nothing to evaluate; give validation_"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(workspace, options, message):
@@ -171,6 +172,12 @@ def test_settings_that_cannot_be_are_one_line(workspace, options, message):
 def test_too_few_articles_for_a_block_are_refused(workspace):
     with pytest.raises(InputError, match="validation_articles is 1: these hold less than one block of 512 tokens"):
         workspace.train_here("too few", validation_articles=1, max_length=512)
+
+
+@pytest.mark.thorough
+def test_adapters_are_scored_as_a_whole_model(workspace):
+    text = workspace.train("adapters", "--lora_rank", "4", "--max_steps", "2", **TASKS)
+    assert "step 2/2  evaluation:  xcsqa_ja_2shot_acc" in text and "cannot score" not in text
 
 
 @pytest.mark.thorough
