@@ -82,6 +82,7 @@ COMPUTED = {
     "dataloader_num_workers": "each process packs its blocks itself, far faster than a model reads them",
     "auto_find_batch_size": "the micro batch is a part of the global batch",
     "eval_strategy": "validation_articles and tasks say what is evaluated, eval_steps how often",
+    "eval_on_start": "a continued run would evaluate once more; eval_steps says how often",
     "label_smoothing_factor": "the loss is the paper's, of the tokens alone",
     "hub_token": "it would stand in the model card; log in with `hf auth login`, or set HF_TOKEN",
     "save_only_model": "a checkpoint must be one that can be continued",

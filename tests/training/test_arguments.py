@@ -101,6 +101,7 @@ def test_accumulation_follows_from_the_number_of_processes():
         ({}, ["--max_steps", "-1"], "max_steps is -1"),
         ({}, ["--save_strategy", "no"], "save_strategy"),
         ({}, ["--eval_strategy", "steps"], "eval_strategy is not to be given"),
+        ({}, ["--eval_on_start", "true"], "eval_on_start is not to be given"),
         ({}, ["--report_to", "bogus"], "report_to: bogus is not supported, only .*tensorboard"),
         ({}, ["--learning_rate", "nan"], "learning_rate is nan; expected a finite number of at least 0"),
         ({}, ["--weight_decay", "inf"], "weight_decay is inf"),

@@ -91,6 +91,10 @@ def test_a_checkpoint_of_another_run_is_named_with_the_difference(tmp_path):
     checkpoints.check_same_run(tmp_path / "checkpoint-3", run)
     with pytest.raises(InputError, match=r"checkpoint-3: .*seed 1 \(now 2\)"):
         checkpoints.check_same_run(tmp_path / "checkpoint-3", run | {"seed": 2})
+    later = run | {"no_separator_tokens": False, "validation_articles": 0}
+    checkpoints.check_same_run(tmp_path / "checkpoint-3", later)  # former versions did not know of them
+    with pytest.raises(InputError, match=r"no_separator_tokens None \(now True\)"):
+        checkpoints.check_same_run(tmp_path / "checkpoint-3", later | {"no_separator_tokens": True})
     (tmp_path / "checkpoint-3" / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json"):
         checkpoints.check_same_run(tmp_path / "checkpoint-3", run)
