@@ -116,7 +116,7 @@ def test_results_of_another_model_scoring_or_data_are_refused_and_stay(model, fi
         (
             {"tasks": "xcodah_xx,xcsqa_ja"},
             2,
-            "jcommonsenseqa_llmjp, jemhopqa, niilc, xcodah, xcodah_<lang> (ar, de, en,",
+            "jcommonsenseqa_llmjp, jemhopqa, jsquad, niilc, xcodah, xcodah_<lang> (ar, de, en,",
         ),
         ({"tasks": ",", "num_fewshot": "0,4"}, 2, "--tasks ',' holds an empty name"),
         ({"num_fewshot": "4"}, 2, "one number a task is needed"),
