@@ -3,6 +3,7 @@
 #
 #   WIKIPEDIA_DATASET_DIR=work/ja/dataset RUN_NAME=leia-ja ./train.sh
 #   RESUME=1 RUN_NAME=leia-ja ... ./train.sh        # continue from the newest checkpoint
+#   TASKS=xcsqa_ja NUM_FEWSHOT_SAMPLES=4 ... ./train.sh    # score the model while it trains, too
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
 # Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) and Ctrl-C

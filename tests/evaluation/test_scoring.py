@@ -54,7 +54,7 @@ def request(context, continuation, doc_id=0):
     return Instance("loglikelihood", {}, (context, continuation), 0, metadata=("task", doc_id, 1))
 
 
-@pytest.mark.parametrize("batch_size", [1, 16])
+@pytest.mark.parametrize("batch_size", [1, pytest.param(16, marks=pytest.mark.thorough)])
 def test_log_likelihoods_are_the_published_ones_in_all_languages(shared, monkeypatch, batch_size):
     monkeypatch.setenv("XCSR_DIR", str(shared / "data/xcsr"))
     expected = json.loads((shared / "expected/xcsr-tiny-llama.json").read_text(encoding="utf-8"))
