@@ -130,6 +130,7 @@ def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> 
 
 
 def show_metrics(metrics: Mapping[str, float | None]) -> str:
+    """The values with their names behind them, the task's first metric first."""
     return ", ".join(f"{math.nan if value is None else value:.3f}  {name}" for name, value in metrics.items())
 
 
@@ -148,7 +149,7 @@ def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult
 
 
 class TaskScores:
-    """The scores of a model that is being trained: `TaskScores(tasks, num_fewshot)(model, tokenizer)` gives
+    """The scores of a model that is being trained: `TaskScores(tasks, num_fewshot, pretrained)(model, tokenizer)` gives
     `{"xcsqa_ja_4shot_acc": 0.25, ...}`. Each process scores all items, so that all make the same forward passes, which
     ZeRO-3 and FSDP need, and all get the same numbers. Raises what `find_tasks` raises, before any model is loaded."""
 

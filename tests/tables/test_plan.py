@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from conftest import run_here
 from evaluation_sample import ROOT, XCSR, make_model, write_result
+from japanese_sample import lay_out
 
 from leia.base.errors import InputError, UsageError
 from leia.tables.definition import load_table, narrow
 from leia.tables.plan import Folders, Step, missing_steps
+from leia.tables.table import fill
 from leia.training.arguments import read_config
 
 TABLES = ROOT / "configs/tables"
@@ -193,6 +195,29 @@ def test_run_table_runs_what_is_missing_and_then_nothing(tmp_path):
     )
     assert failing.returncode == 1 and "evaluate.sh ended with exit code 1 for base" in failing.stderr
     assert "holds no weights" in failing.stderr and "Traceback" not in failing.stderr
+
+
+TINY = "--max_length 128 --global_batch_size 16 --per_device_train_batch_size 8 --max_steps 2 --learning_rate 3e-3"
+TINY += " --optim adamw_torch --bf16 false --activation_checkpointing false --use_cpu true"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("table", ["table1", "ablations", "swallow"])
+def test_each_table_of_the_paper_is_filled_by_one_command(sample_corpus, table, tmp_path):
+    """By tiny models, in Japanese alone: every row and column of the language has a number."""
+    path, root = TABLES / f"{table}.yaml", sample_corpus.wikidata_dump.parent
+    command = [sys.executable, ROOT / "scripts/run_table.py", "--table", path, "--languages", "ja", "--seeds", "42"]
+    command += ["--model_name_or_path", sample_corpus.tiny_model, "--dataset_dir", root / "{language}wiki-dataset"]
+    command += ["--models_dir", tmp_path / "models", "--results_dir", tmp_path / "results", "--run", "--"]
+    data = {"XCSR_DIR": str(XCSR), "JAPANESE_DIR": str(lay_out(tmp_path / "japanese")), "NUM_PROCESSES": "1"}
+    data |= {"ACCELERATE_CONFIG": str(ROOT / "configs/accelerate/cpu.yaml"), "OMP_NUM_THREADS": "1"}
+    data["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run([*command, *TINY.split()], env=os.environ | data, check=True, capture_output=True, text=True)
+    loaded = load_table(path)
+    cells = fill(loaded, tmp_path / "results")
+    for part in loaded.parts:
+        for row in loaded.rows:
+            assert all(cells[part.name, row.name, one.name].ours for one in part.columns if one.language == "ja")
 
 
 def test_a_stopped_plan_waits_for_the_checkpoint_of_its_training(tmp_path):
