@@ -102,6 +102,29 @@ def test_the_bootstrap_pairs_items_by_id_whatever_their_order(tmp_path):
     assert bootstrap_gains(baseline, baseline) == pytest.approx(0)
 
 
+def test_a_column_may_name_a_metric_of_its_task(tmp_path):
+    """`acc` and another metric go up and down against each other."""
+    for run, acc in (("base", [1, 1, 0, 0]), ("tuned", [1, 0, 0, 0])):
+        path = write_result(tmp_path / run, "own_ja", 0, {str(number): bool(value) for number, value in enumerate(acc)})
+        lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
+        other = [1.0 - line["acc"] for line in lines]
+        path.with_suffix(".jsonl").write_text(
+            "".join(json.dumps(line | {"other": value}) + "\n" for line, value in zip(lines, other, strict=True))
+        )
+        about = json.loads(path.read_text())
+        path.write_text(json.dumps(about | {"metrics": about["metrics"] | {"other": sum(other) / 4}}))
+    table = tmp_path / "table.yaml"
+    table.write_text(
+        "title: t\nseeds: [42]\nbaseline: base\n"
+        "parts: [{name: p, title: P, mean: false, columns: {first: [own_ja, 0], named: [own_ja, 0, other]}}]\n"
+        "rows: [{name: base, label: B, run: base}, {name: tuned, label: T, run: tuned}]\n"
+    )
+    cells = fill(load_table(table), tmp_path)
+    assert (cells["p", "tuned", "first"].ours.mean, cells["p", "tuned", "named"].ours.mean) == (0.25, 0.75)
+    assert (cells["p", "tuned", "first"].gain.difference, cells["p", "tuned", "named"].gain.difference) == (-0.25, 0.25)
+    assert "Accuracy (named: other); ±" in to_markdown(load_table(table), cells)
+
+
 def test_different_items_are_no_pairs(tmp_path):
     one = [read_result(write_result(tmp_path / "a", "xcsqa_ja", 4, {"x": True, "y": False}))]
     other = [read_result(write_result(tmp_path / "b", "xcsqa_ja", 4, {"x": True, "z": False}))]

@@ -94,6 +94,17 @@ def test_training_knows_nothing_of_its_evaluation(workspace, evaluated):
         assert torch.equal(weight, workspace.weights("hardly evaluated")[name])
 
 
+def test_dropout_has_no_say_in_an_evaluation(workspace):
+    with_dropout = shutil.copytree(workspace.folder / "model", workspace.folder / "model with dropout")
+    config = json.loads((with_dropout / "config.json").read_text())
+    (with_dropout / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.5}))
+    options = ["--learning_rate", "0", "--max_steps", "2", "--eval_steps", "1"]
+    settings = {"model_name_or_path": str(with_dropout), "validation_articles": HELD_OUT}
+    assert workspace.train_here("dropout", *options, **settings)
+    first, second = (entry["eval_loss"] for entry in evaluations(workspace, "dropout"))
+    assert first == second, "the weights are the same"
+
+
 def test_a_line_says_what_was_found(workspace, evaluated):
     lines = [line for line in evaluated.splitlines() if "evaluation:" in line]
     assert [line.split()[1] for line in lines] == ["4/10", "8/10", "10/10"]
