@@ -42,7 +42,7 @@ def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[...,
     "What is evaluated",
     "--num_fewshot_samples",
     default="0,4",
-    callback=comma_separated_numbers,
+    callback=lambda _, __, value: comma_separated_numbers(value),
     help="Solved examples in front of an item: one number a task.",
 )
 @click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/
 @option(
     "Another or a smaller table", "--languages", default="", show_default="all", help="Columns of these alone: es,ja."
 )
-@option("Another or a smaller table", "--seeds", default="", callback=comma_separated_numbers, show_default="all",
+@option("Another or a smaller table", "--seeds", default="", show_default="all",
+        callback=lambda _, __, value: comma_separated_numbers(value),
         help="Runs with these alone: 42,43.")  # fmt: skip
 @click.option("--models_dir", default="runs", type=click.Path(file_okay=False), help="Holds <run>/, a trained model.")
 @click.option("--results_dir", default="results", type=click.Path(file_okay=False), help="Holds <run>/, its results.")

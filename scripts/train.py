@@ -53,7 +53,7 @@ def task_scores(experiment: Experiment) -> "TaskScores | None":
         return None
     from leia.evaluation.run_tasks import TaskScores
 
-    numbers = comma_separated_numbers(None, None, experiment.num_fewshot_samples)
+    numbers = comma_separated_numbers(experiment.num_fewshot_samples)
     return TaskScores([name.strip() for name in experiment.tasks.split(",")], numbers, experiment.model_name_or_path)
 
 

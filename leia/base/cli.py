@@ -143,8 +143,8 @@ class Command(OneLineErrors):
         formatter.write(f"\nExample:\n{self.epilog}\n")  # as it is: a line may be longer than the window is wide
 
 
-def comma_separated_numbers(_: click.Context, __: click.Parameter, value: str) -> list[int]:
-    """The callback of an option such as `0,4`."""
+def comma_separated_numbers(value: str) -> list[int]:
+    """The numbers of an option such as `0,4`. Raises `click.BadParameter` for others than whole ones of at least 0."""
     try:
         numbers = [int(number) for number in value.split(",")] if value else []
     except ValueError:

@@ -19,9 +19,8 @@ class LeiaDataCollator:
 
     `labels` are the ids with -100 where the id is that of padding (of EOS for a tokenizer without padding) or of a
     tag; with `disable_entity_name_token_loss` also at the names: by the mask that the blocks carry, else between the
-    tags (`entity_name_mask`). Shorter sequences are padded
-    on the right to `max_length`, or to the longest. Raises `ValueError` when the tokenizer lacks the tags or has
-    neither padding nor EOS, and for a sequence over `max_length`.
+    tags (`entity_name_mask`). Shorter sequences are padded on the right to `max_length`, or to the longest. Raises
+    `ValueError` when the tokenizer lacks the tags or has neither padding nor EOS, and for a sequence over `max_length`.
     """
 
     def __init__(
@@ -45,21 +44,22 @@ class LeiaDataCollator:
             raise ValueError(f"a sequence is longer than max_length, {length} tokens")
         input_ids = torch.full((len(sequences), length), self.padding_token_id)
         attention_mask = torch.zeros_like(input_ids)
-        carried = all("entity_name_mask" in feature for feature in features)
-        names = torch.zeros_like(input_ids, dtype=torch.bool)
-        for row, (feature, sequence) in enumerate(zip(features, sequences, strict=True)):
+        for row, sequence in enumerate(sequences):
             input_ids[row, : len(sequence)] = sequence
             attention_mask[row, : len(sequence)] = 1
-            if carried:
+        names = None
+        if all("entity_name_mask" in feature for feature in features):
+            names = torch.zeros_like(input_ids, dtype=torch.bool)
+            for row, (feature, sequence) in enumerate(zip(features, sequences, strict=True)):
                 names[row, : len(sequence)] = torch.as_tensor(feature["entity_name_mask"])
         ignored = (
             (input_ids == self.padding_token_id) | (input_ids == self.start_token_id) | (input_ids == self.end_token_id)
         )
         if self.disable_entity_name_token_loss:
-            ignored |= names if carried else entity_name_mask(input_ids, self.start_token_id, self.end_token_id)
+            ignored |= entity_name_mask(input_ids, self.start_token_id, self.end_token_id) if names is None else names
         labels = input_ids.masked_fill(ignored, IGNORED_LABEL)
         batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
-        return batch | ({"entity_name_mask": names} if carried else {})
+        return batch if names is None else batch | {"entity_name_mask": names}
 
 
 def entity_name_mask(input_ids: torch.Tensor, start_token_id: int, end_token_id: int) -> torch.Tensor:

@@ -135,11 +135,11 @@ class LeiaConstantLengthDataset(IterableDataset):
 
     def _augmented_articles(self, position: "_Position") -> Iterator[np.ndarray]:
         """The token ids of article after article, epoch after epoch; `position` is always after the last one given."""
+        # Where there are no tags, nothing else tells what is a name.
+        settings = vars(self.insertion) | {"mark_names": self.insertion.no_separator_tokens}
         while True:
             for index in self.order_of_epoch(position.epoch)[position.article :]:
                 position.article += 1
-                marked = self.insertion.no_separator_tokens  # no tag tells there what is a name
-                settings = vars(self.insertion) | {"mark_names": marked}
                 yield insert_entity_names(*self.articles[index], rng=position.rng, **settings)
             position.epoch += 1
             position.article = 0

@@ -21,13 +21,28 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from leia.base.errors import InputError
 
-RULES = ("hf-causal", "llm-jp-eval", "leia-later-code")
-_ROOM = 256
-_CLEANED = (
-    *((f" {sign}", sign) for sign in (".", "?", "!", ",")),
-    (" ' ", "'"),
-    *((f" {end}", end) for end in ("n't", "'m", "'s", "'ve", "'re")),
-)
+
+@dataclass(frozen=True)
+class Rule:
+    """How a harness had answers written; the docstring of the module says it in words.
+
+    `room`: tokens that the context leaves for the answer at least, None where the context is never cut. `with_context`:
+    the answer is decoded with it, and no stop string ends it.
+    """
+
+    line_break_ends: bool
+    eos_ends: bool
+    keeps_special_tokens: bool
+    room: int | None
+    with_context: bool = False
+
+
+RULES = {
+    "hf-causal": Rule(line_break_ends=True, eos_ends=False, keeps_special_tokens=True, room=0),
+    "llm-jp-eval": Rule(False, eos_ends=True, keeps_special_tokens=False, room=None, with_context=True),
+    "leia-later-code": Rule(line_break_ends=True, eos_ends=True, keeps_special_tokens=False, room=256),
+}
+_CLEANED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 
 
 @dataclass(frozen=True)
@@ -40,14 +55,13 @@ class Request:
 
 
 def make_request(
-    tokenizer: PreTrainedTokenizerBase, rule: str, context: str, settings: dict[str, Any], max_length: int
+    tokenizer: PreTrainedTokenizerBase, rule: Rule, context: str, settings: dict[str, Any], max_length: int
 ) -> Request:
     """`settings`: the harness's `max_gen_toks` and `until`; `max_length`: tokens that the model reads at most."""
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
-    until, limit = [], settings["max_gen_toks"]
-    if rule != "llm-jp-eval":
-        until = settings.get("until") or []
-        room = max(limit, _ROOM) if rule == "leia-later-code" else limit
+    limit, until = settings["max_gen_toks"], settings.get("until") or []
+    if rule.room is not None:
+        room = max(limit, rule.room)
         if room >= max_length:
             raise InputError(
                 f"an answer may have {room} tokens, the model reads {max_length} in all; use another model"
@@ -58,7 +72,7 @@ def make_request(
 
 @torch.inference_mode()
 def generate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: str, requests: Sequence[Request]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: Rule, requests: Sequence[Request]
 ) -> list[str]:
     """The text of each request, all in one batch: padded on the left, each cut to its own number of tokens."""
     stop_ids = _stop_ids(model, tokenizer, rule)
@@ -86,24 +100,21 @@ def generate(
     return texts
 
 
-def _stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: str) -> list[int]:
+def _stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rule: Rule) -> list[int]:
     line_break = tokenizer("\n", add_special_tokens=False)["input_ids"][-1:]
-    if rule == "hf-causal":
-        return line_break
     ends = model.generation_config.eos_token_id  # several for some models
     ends = ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends]
-    return ends + line_break if rule == "leia-later-code" else ends
+    return [*(ends if rule.eos_ends else []), *(line_break if rule.line_break_ends else [])]
 
 
-def _decode(tokenizer: PreTrainedTokenizerBase, rule: str, request: Request, new: list[int]) -> str:
-    if rule != "llm-jp-eval":
-        text = tokenizer.decode(new, skip_special_tokens=rule != "hf-causal")
-    else:
+def _decode(tokenizer: PreTrainedTokenizerBase, rule: Rule, request: Request, new: list[int]) -> str:
+    if rule.with_context:
         decoded = (
             tokenizer.decode(ids, skip_special_tokens=True) for ids in ([*request.context, *new], request.context)
         )
         whole, known = map(_clean_up, decoded)
-        text = whole[len(known) :]
+        return whole[len(known) :]
+    text = tokenizer.decode(new, skip_special_tokens=not rule.keeps_special_tokens)
     for stop in request.until:
         text = text.partition(stop)[0]
     return text
@@ -112,6 +123,6 @@ def _decode(tokenizer: PreTrainedTokenizerBase, rule: str, request: Request, new
 def _clean_up(text: str) -> str:
     """Without the spaces before English signs and contractions, as transformers decoded then; transformers 5 leaves
     them for some classes of tokenizers."""
-    for before, after in _CLEANED:
-        text = text.replace(before, after)
+    for sign in _CLEANED:
+        text = text.replace(sign, sign.strip())
     return text

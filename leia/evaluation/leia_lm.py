@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from leia.base.errors import InputError
 from leia.data.tokenizers import load_tokenizer
 from leia.evaluation.batches import run_in_batches
-from leia.evaluation.generation import generate, make_request
+from leia.evaluation.generation import RULES, generate, make_request
 from leia.evaluation.shared_context import Score, lay_out, score
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def join_processes(lm: HFLM) -> HFLM:
 class LeiaLM(HFLM):
     """The options are those of the harness's HF model but for `softmax_dtype` and `backend`. `batch_size` counts items,
     not choices; with "auto" batches are made by tokens. Log-likelihoods do not depend on the batches beyond rounding.
-    `generation_rule`: one of `generation.RULES`, set for each task that has one. `quiet`: without bars.
+    `generation_rule`: a name of `generation.RULES`, set for each task that has one. `quiet`: without bars.
     """
 
     generation_rule: str | None = None
@@ -114,7 +114,7 @@ class LeiaLM(HFLM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """The text that follows each request's context, in order."""
-        rule = self.generation_rule
+        rule = RULES.get(self.generation_rule or "")
         if rule is None:
             return self._generate_as_the_harness(requests, disable_tqdm)
         asked = [make_request(self.tokenizer, rule, *request.args, self.max_length) for request in requests]

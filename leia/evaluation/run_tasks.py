@@ -102,9 +102,10 @@ def load_model(options: ModelOptions) -> LM:
     check_weights(options.pretrained)
     settings = {**vars(options), "device": "cuda" if torch.cuda.is_available() else "cpu"}
     model_class = LeiaLM if settings.pop("scoring") == "paper" else HFLM
-    if model_class is HFLM and settings["device"] == "cpu" and settings["batch_size"] == "auto":
-        settings["batch_size"] = "1"  # the harness would try how much fits by filling the main memory
-    settings["tokenizer"] = load_tokenizer(options.pretrained, options.trust_remote_code)
+    if model_class is HFLM:  # ours sees to both itself
+        settings["tokenizer"] = load_tokenizer(options.pretrained, options.trust_remote_code)
+        if settings["device"] == "cpu" and settings["batch_size"] == "auto":
+            settings["batch_size"] = "1"  # the harness would try how much fits by filling the main memory
     try:
         return join_processes(model_class(**settings))
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from lm_eval.api.instance import Instance
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from leia.base.errors import InputError
-from leia.evaluation.generation import make_request
+from leia.evaluation.generation import RULES, make_request
 from leia.evaluation.leia_lm import LeiaLM
 
 
@@ -100,11 +100,11 @@ def test_the_authors_loop_ends_at_eos_and_at_the_line_break_and_keeps_neither(en
 
 def test_the_authors_loop_leaves_room_for_256_tokens_whatever_is_asked_for():
     settings = {"until": ["\n"], "max_gen_toks": 3}
-    request = make_request(TOKENIZER, "leia-later-code", "a" + "b" * 99 + "c", settings, max_length=266)
+    request = make_request(TOKENIZER, RULES["leia-later-code"], "a" + "b" * 99 + "c", settings, max_length=266)
     whole = TOKENIZER("a" + "b" * 99 + "c")["input_ids"]
     assert (request.context, request.max_new_tokens) == (whole[-10:], 3) and len(whole) > 10
     with pytest.raises(InputError, match="an answer may have 256 tokens, the model reads 256 in all"):
-        make_request(TOKENIZER, "leia-later-code", "a", settings, max_length=256)
+        make_request(TOKENIZER, RULES["leia-later-code"], "a", settings, max_length=256)
 
 
 def test_each_answer_of_a_batch_has_its_own_length_and_padding_changes_none():

@@ -7,14 +7,7 @@ import sys
 
 import datasets
 import pytest
-from japanese_sample import contexts, lay_out, load_task, make_model_with_bos
-
-
-@pytest.fixture
-def sample(monkeypatch, tmp_path):
-    folder = lay_out(tmp_path / "japanese")
-    monkeypatch.setenv("JAPANESE_DIR", str(folder))
-    return folder
+from japanese_sample import contexts, load_task, make_model_with_bos
 
 
 @pytest.fixture(scope="module")

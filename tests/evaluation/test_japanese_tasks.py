@@ -10,20 +10,13 @@ from random import Random
 
 import pytest
 from evaluation_sample import TASKS
-from japanese_sample import NAMES, contexts, lay_out, load_task, make_model_with_bos, set_max_length
+from japanese_sample import NAMES, contexts, load_task, make_model_with_bos, set_max_length
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 from tokenizers import Tokenizer
 
 LM_EVAL = str(Path(sys.executable).with_name("lm_eval"))
 ENOUGH = 100_000
-
-
-@pytest.fixture
-def sample(monkeypatch, tmp_path):
-    folder = lay_out(tmp_path / "japanese")
-    monkeypatch.setenv("JAPANESE_DIR", str(folder))
-    return folder
 
 
 @pytest.fixture(scope="module")
