@@ -19,6 +19,9 @@ from leia.base.text import read_yaml
 from leia.data.insertion import STRATEGIES
 from leia.training.launch import without_gpu
 
+RECOMPUTED = ("none", "selective", "full")
+"""What backward computes again."""
+
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
@@ -54,6 +57,17 @@ class Experiment:
     lora_rank: int = setting(
         "Model", "Train LoRA adapters of this rank instead of all weights (not in the paper). 0: off.", 0
     )
+    activation_checkpointing: str = setting(
+        "Machine",
+        "What backward computes again to save memory: none, selective (all but matrix products and attention), full.",
+        "none",
+    )
+    torch_compile: bool = setting("Machine", "Compile the layers; it needs a C compiler.", False)
+    fp8: bool = setting(
+        "Machine",
+        "Multiply in 8 bits, not in the paper; needs torchao and a GPU that can, best with compiling.",
+        False,
+    )
     offload_optimizer_device: str = setting(
         "Machine", "Where DeepSpeed keeps the optimizer's states: none or cpu. Empty: as its file says.", ""
     )
@@ -68,6 +82,12 @@ class Experiment:
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.activation_checkpointing not in RECOMPUTED:
+            raise UsageError(
+                f"activation_checkpointing is {self.activation_checkpointing}; expected one of {', '.join(RECOMPUTED)}"
+            )
+        if self.fp8 and self.lora_rank:
+            raise UsageError("fp8 is for training all weights; leave it or lora_rank out")
         if self.offload_optimizer_device not in ("", "none", "cpu"):
             raise UsageError(f"offload_optimizer_device is {self.offload_optimizer_device}; expected none or cpu")
         if self.validation_articles < 0:
@@ -86,6 +106,7 @@ COMPUTED = {
     "label_smoothing_factor": "the loss is the paper's, of the tokens alone",
     "hub_token": "it would stand in the model card; log in with `hf auth login`, or set HF_TOKEN",
     "save_only_model": "a checkpoint must be one that can be continued",
+    "gradient_checkpointing": "activation_checkpointing says what is computed again",
 }
 """Settings of `TrainingArguments` that are not the user's, and why."""
 
@@ -136,7 +157,8 @@ def parse(
             words += [f"--{name}", *map(str, value)]
         elif value is not None:
             words.append(f"--{name}={value}")
-    parser = _Parser([Experiment, TrainingArguments], add_help=False, allow_abbrev=False)
+    # Where both have a setting, ours counts: the last one.
+    parser = _Parser([TrainingArguments, Experiment], add_help=False, allow_abbrev=False, conflict_handler="resolve")
     namespace = parser.parse_args([*words, *more])
     experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
     _check(vars(experiment) | vars(namespace), parser)  # before `TrainingArguments` connects the processes

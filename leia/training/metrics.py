@@ -4,9 +4,9 @@ import resource
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from leia.data.collator import IGNORED_LABEL
+from leia.training.losses import next_tokens
 
 SUMS = ("loss", "name_loss", "labels", "name_labels", "inserted", "tokens", "stop")
 
@@ -22,20 +22,6 @@ PEAK_TFLOPS = {
     "RTX 3090": 71,
 }
 """bf16 without sparsity, from the makers' data sheets."""
-
-
-def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The loss of predicting each next token, [batch, length], in float32; 0 where there is no label."""
-    targets = next_tokens(labels, IGNORED_LABEL)
-    losses = functional.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED_LABEL, reduction="none"
-    )
-    return losses.view_as(targets)
-
-
-def next_tokens(values: torch.Tensor, last: int) -> torch.Tensor:
-    """`values` [batch, length] moved one to the left, so that each position holds what it has to predict."""
-    return functional.pad(values[:, 1:], (0, 1), value=last)
 
 
 class StepSums:

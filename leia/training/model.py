@@ -14,6 +14,7 @@ from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_availa
 from leia.base.errors import InputError
 from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
 from leia.training.arguments import Experiment
+from leia.training.layers import prepare_layers, use_fp8
 
 
 def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = False) -> None:
@@ -61,6 +62,9 @@ def make_model(
     tag_ids = add_tags(model, tokenizer)
     if experiment.lora_rank:
         model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
+    if experiment.fp8:
+        use_fp8(model)
+    prepare_layers(model, experiment.activation_checkpointing, experiment.torch_compile)
     return model, tag_ids
 
 

@@ -99,6 +99,11 @@ def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
         raise InputError(
             f"one process sees {args.n_gpu} GPUs; name one (CUDA_VISIBLE_DEVICES=0), or start it by train.sh"
         )
+    if os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "false").lower() == "true":
+        raise InputError(
+            "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave the line out, the experiment's "
+            "activation_checkpointing says what is computed again"
+        )
     if experiment.lora_rank and is_deepspeed_zero3_enabled():
         raise InputError(
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "

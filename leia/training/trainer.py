@@ -3,7 +3,9 @@
 - Data: the blocks come straight from `LeiaConstantLengthDataset`, which knows the ranks. accelerate would feed an
   iterable dataset in one way under DDP and in another under DeepSpeed, so it does not touch this one. Step k trains on
   the blocks k*G to (k+1)*G - 1 of the stream (G: the global batch), on any number of processes.
-- Loss: the mean over all labels of the global batch, whatever the share of a process and a micro batch.
+- Loss: the mean over all labels of the global batch, whatever the share of a process and a micro batch. Nothing in a
+  micro batch waits for the GPU.
+- Gradients are exchanged once a step by DDP, FSDP2 and ZeRO-1; ZeRO-3, which shares them out, does it each micro batch.
 - SIGTERM: a checkpoint at the end of the step, the same one on all processes; then training ends.
 """
 
@@ -19,7 +21,9 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from leia.base.errors import InputError
+from leia.data.collator import IGNORED_LABEL
 from leia.training import checkpoints
+from leia.training.losses import TokenLosses, next_tokens
 from leia.training.metrics import (
     StepSums,
     evaluation_line,
@@ -27,7 +31,6 @@ from leia.training.metrics import (
     mean_losses,
     peak_memory,
     step_line,
-    token_losses,
 )
 from leia.training.validation import Evaluation, inserted_tokens
 
@@ -53,8 +56,11 @@ class LeiaTrainer(Trainer, TrainerCallback):
         super().__init__(args=args, **options)
         sharding = getattr(self.accelerator.state, "fsdp_plugin", None)
         if sharding is not None and sharding.mixed_precision_policy is not None:
-            sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, reduce_dtype=torch.float32)
+            # What a module returns stays as it is: losses have 32 bits.
+            policy = {"reduce_dtype": torch.float32, "output_dtype": None}
+            sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, **policy)
         self.model_accepts_loss_kwargs = True  # `compute_loss` takes the mean over the global batch for any model
+        self.token_losses = TokenLosses(self.model)
         self.run = run
         self.peak_flops = peak_flops
         self.evaluation = evaluation
@@ -91,7 +97,26 @@ class LeiaTrainer(Trainer, TrainerCallback):
             batch_size=self._train_batch_size,
             collate_fn=self.data_collator,
             generator=torch.Generator(),  # else each start would draw one of the numbers that dropout draws
+            pin_memory=self.args.device.type == "cuda",
         )
+
+    def get_batch_samples(self, *given: Any) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
+        """The micro batches of a step, on their way to the device, and the number of labels in the global batch."""
+        batches, labels = super().get_batch_samples(*given)
+        return [
+            {name: one.to(self.args.device, non_blocking=True) for name, one in batch.items()} for batch in batches
+        ], labels
+
+    def _get_num_items_in_batch(self, batches: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
+        """Counted by ourselves after the shift: transformers' count leaves the shift out for some models."""
+        labels = sum((next_tokens(batch["labels"], IGNORED_LABEL) != IGNORED_LABEL).sum() for batch in batches)
+        return self.accelerator.reduce(labels.to(device), "sum")
+
+    def training_step(self, model: torch.nn.Module, *given: Any, **settings: Any) -> torch.Tensor:
+        sharding = getattr(self.accelerator.state, "fsdp_plugin", None)
+        if sharding is not None and not sharding.reshard_after_forward:  # the weights stay whole until the step's end
+            model.set_reshard_after_backward(self.accelerator.sync_gradients)
+        return super().training_step(model, *given, **settings)
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], *, num_items_in_batch: torch.Tensor | int
@@ -99,8 +124,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
         """The token losses of a micro batch over the number of labels in the global batch, times the number of
         processes, since DDP, FSDP and ZeRO take the mean of their gradients."""
         ids, labels = inputs["input_ids"], inputs["labels"]
-        logits = model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
-        losses = token_losses(logits, labels)
+        losses = self.token_losses(model, ids, labels)
         self._sums.add(losses, labels, *inserted_tokens(inputs, self.data_collator))
         if self.accelerator.sync_gradients:
             self._finish_step()

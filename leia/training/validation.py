@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
 
 from leia.base.errors import InputError
 from leia.data.collator import IGNORED_LABEL, LeiaDataCollator, entity_name_mask
-from leia.training.metrics import StepSums, mean_losses, token_losses
+from leia.training.metrics import StepSums, mean_losses
 
 if TYPE_CHECKING:
     from leia.training.trainer import LeiaTrainer
@@ -53,20 +53,24 @@ class Evaluation:
         return state.global_step % self.every == 0 or state.global_step == state.max_steps
 
     def run(self, trainer: "LeiaTrainer") -> dict[str, float]:
-        """The losses and scores of the trainer's model, by names that begin with `eval_`."""
+        """The losses and scores of the trainer's model, by names that begin with `eval_`. Nothing is compiled for it."""
         model = trainer.model_wrapped
         was_training = model.training
         random_numbers = torch.random.get_rng_state()
         model.eval()
-        logs = self._losses(trainer) if self.blocks else {}
-        if self.score_tasks is not None:
-            whole = trainer.accelerator.unwrap_model(model)
-            base = whole.get_base_model() if hasattr(whole, "get_base_model") else whole  # which has the adapters in it
-            scores = self.score_tasks(base, trainer.processing_class)
-            logs |= {f"eval_{name}": value for name, value in scores.items()}
+        with torch.compiler.set_stance("force_eager"):
+            logs = self._losses(trainer) if self.blocks else {}
+            logs |= {f"eval_{name}": value for name, value in self._scores(trainer).items()}
         model.train(was_training)
         torch.random.set_rng_state(random_numbers)
         return logs
+
+    def _scores(self, trainer: "LeiaTrainer") -> dict[str, float]:
+        if self.score_tasks is None:
+            return {}
+        whole = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+        base = whole.get_base_model() if hasattr(whole, "get_base_model") else whole  # which has the adapters in it
+        return self.score_tasks(base, trainer.processing_class)
 
     def _losses(self, trainer: "LeiaTrainer") -> dict[str, float]:
         """The mean loss over all labels of the blocks, that on names and that on text."""
@@ -79,8 +83,7 @@ class Evaluation:
             batch["labels"][[n >= len(self.blocks) for n in numbers]] = IGNORED_LABEL
             inputs = trainer._prepare_inputs(batch)
             with torch.no_grad():
-                logits = trainer.model_wrapped(input_ids=inputs["input_ids"], use_cache=False).logits
-                losses = token_losses(logits, inputs["labels"])
+                losses = trainer.token_losses(trainer.model_wrapped, inputs["input_ids"], inputs["labels"])
             sums.add(losses, inputs["labels"], *inserted_tokens(inputs, trainer.data_collator))
         found = sums.finish(trainer.accelerator, stop=False)
         return {"eval_loss": found["loss"] / max(1, found["labels"])} | mean_losses(found, "eval_")

@@ -198,7 +198,7 @@ def test_run_table_runs_what_is_missing_and_then_nothing(tmp_path):
 
 
 TINY = "--max_length 128 --global_batch_size 16 --per_device_train_batch_size 8 --max_steps 2 --learning_rate 3e-3"
-TINY += " --optim adamw_torch --bf16 false --activation_checkpointing false --use_cpu true"
+TINY += " --optim adamw_torch --bf16 false --activation_checkpointing none --use_cpu true"
 
 
 @pytest.mark.thorough

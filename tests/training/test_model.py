@@ -25,7 +25,8 @@ from leia.base.errors import InputError
 from leia.base.step import read_manifest
 from leia.data.encoding import with_greatest_id
 from leia.data.tokenizers import check_dataset, check_model_name, load_tokenizer, tokenizer_identity
-from leia.training.metrics import flops_per_token, token_losses
+from leia.training.losses import cross_entropy, next_tokens
+from leia.training.metrics import flops_per_token
 from leia.training.model import add_lora, add_tags, check_length, choose_attention, load_model
 from leia.training.tiny_model import make_tiny_model, train_tokenizer
 
