@@ -76,7 +76,7 @@ class TokenLosses:
             return self._logits_of(hidden)
         rows = zip(hidden.flatten(0, -2).split(self._rows), self._targets.flatten().split(self._rows), strict=True)
         chunks = [checkpoint(self._chunk, *some, use_reentrant=False, preserve_rng_state=False) for some in rows]
-        losses = torch.cat(chunks).view_as(self._targets)
+        losses = torch.cat(chunks).view_as(self._targets).clone()  # no view: FSDP warns of those
         if self.needs_logits is None:
             self._losses = losses
         return losses

@@ -103,9 +103,8 @@ class LeiaTrainer(Trainer, TrainerCallback):
     def get_batch_samples(self, *given: Any) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
         """The micro batches of a step, on their way to the device, and the number of labels in the global batch."""
         batches, labels = super().get_batch_samples(*given)
-        return [
-            {name: one.to(self.args.device, non_blocking=True) for name, one in batch.items()} for batch in batches
-        ], labels
+        device = self.args.device
+        return [{name: one.to(device, non_blocking=True) for name, one in batch.items()} for batch in batches], labels
 
     def _get_num_items_in_batch(self, batches: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
         """Counted by ourselves after the shift: transformers' count leaves the shift out for some models."""

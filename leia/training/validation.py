@@ -53,7 +53,7 @@ class Evaluation:
         return state.global_step % self.every == 0 or state.global_step == state.max_steps
 
     def run(self, trainer: "LeiaTrainer") -> dict[str, float]:
-        """The losses and scores of the trainer's model, by names that begin with `eval_`. Nothing is compiled for it."""
+        """The losses and scores of the trainer's model, named `eval_...`; nothing is compiled for it."""
         model = trainer.model_wrapped
         was_training = model.training
         random_numbers = torch.random.get_rng_state()
