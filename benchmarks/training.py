@@ -1,27 +1,41 @@
 """Measure tokens a second and MFU of full fine-tuning on one device: the published settings, then change after change.
 
-The weights are random, of the shape of Llama 2 7B for one GPU of 141 GB, or tiny to try it on a CPU (no figure worth
-keeping). Each line has one change more than the line before, so that it says what the change gives. The MFU is against
-the bf16 rate of a large matrix product measured in the same run (32-bit on a CPU). It counts the operations of the
-model; what checkpointing computes a second time does not count. Weights and optimizer states are bf16 here; a run keeps
-32-bit ones as well.
+The trainer of train.py runs on made-up articles and a model with random weights: of the shape of Llama 2 7B, with fewer
+layers for a small GPU, or tiny to try it on a CPU (no figure worth keeping). A line has one change more than the line
+before, so that it says what the change gives; only the better of two goes on where memory decides. Weights, gradients
+and optimizer states have 32 bits, as in a run of configs/accelerate/single_gpu.yaml; with `--fsdp2` the same is measured
+under configs/accelerate/fsdp2_8gpu.yaml, on one GPU. MFU counts the operations of the model (what is computed a second
+time does not count) against the rate on the data sheet and, beside it, against the rate of a large matrix product
+measured in the same run (bf16; 32 bits on a CPU).
 
     python scripts/benchmark.py training --shape llama2_7b
 """
 
 import gc
+import os
+import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.data import VOCABULARY_SIZE, made_up_articles, make_collator
 from leia.base.cli import command
-from leia.training.metrics import flops_per_token, token_losses
-from leia.training.model import choose_attention
+from leia.base.errors import InputError
+from leia.base.text import markdown_table
+from leia.data import LeiaConstantLengthDataset
+from leia.training.arguments import parse
+from leia.training.layers import prepare_layers, use_fp8
+from leia.training.metrics import flops_per_token, peak_flops
+from leia.training.model import add_lora, choose_attention
+from leia.training.trainer import LeiaTrainer
 
+CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 SHAPES = {
     "llama2_7b": {
         "hidden_size": 4096,
@@ -32,98 +46,198 @@ SHAPES = {
     },
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
 }
-VOCABULARY_SIZE = 32_002
+HEAD = ("settings", "tokens/s", "MFU", "MFU of matrix product", "x published", "memory")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`checkpoint_every`: one layer in so many forgets its activations and computes them again; 0: none does."""
-
-    change: str = "published: checkpointing, micro batch 1"
-    checkpoint_every: int = 1
+    change: str = "published"
+    config: str = "llama2_7b.yaml"
+    whole_logits: bool = True
     micro_batch_size: int = 1
-    fused_optimizer: bool = False
-    vocabulary_size: int = VOCABULARY_SIZE
-    compiled: bool = False
+    activation_checkpointing: str = "full"
+    torch_compile: bool = False
+    fp8: bool = False
 
 
 def variants(micro_batch_size: int) -> Iterator[Settings]:
-    """The published settings, then each line the one before with one change."""
+    """The published settings, then each line the one before with one change; LoRA at last, by itself."""
     settings = Settings()
     for change in (
-        {"change": "fused AdamW", "fused_optimizer": True},
-        {"change": "vocabulary padded to 64", "vocabulary_size": -(-VOCABULARY_SIZE // 64) * 64},
+        {"change": "loss without logits", "whole_logits": False},
         {"change": f"micro batch {micro_batch_size}", "micro_batch_size": micro_batch_size},
-        {"change": "checkpointing of every second layer", "checkpoint_every": 2},
-        {"change": "no checkpointing", "checkpoint_every": 0},
-        {"change": "torch.compile", "compiled": True},
-        {"change": "micro batch 1", "micro_batch_size": 1},
+        {"change": "torch.compile", "torch_compile": True},
+        {"change": "selective checkpointing", "activation_checkpointing": "selective"},
+        {"change": "no checkpointing", "activation_checkpointing": "none"},
+        {"change": "fp8 (outside the paper)", "activation_checkpointing": "selective", "fp8": True},
     ):
         yield settings
         settings = replace(settings, **change)
     yield settings
+    yield Settings("LoRA of configs/train/lora_24gb.yaml", "lora_24gb.yaml", whole_logits=False)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained: the model's shape, tokens of a sequence, sequences of a step, steps after one that warms up."""
+
+    shape: dict[str, int]
+    max_length: int
+    sequences: int
+    steps: int
 
 
 @command
 @click.option("--shape", type=click.Choice(list(SHAPES)), default="llama2_7b", help="The model's size.")
+@click.option("--num_layers", type=click.IntRange(min=1), help="Layers, where they are not the shape's own.")
 @click.option("--max_length", type=click.IntRange(min=2), default=2048, help="Tokens of a sequence.")
 @click.option("--micro_batch_size", type=click.IntRange(min=1), default=4, help="Sequences at once, where it is not 1.")
-@click.option("--accumulation", type=click.IntRange(min=1), default=16, help="Sequences of an optimizer step.")
-@click.option("--steps", type=click.IntRange(min=1), default=3, help="Optimizer steps to measure; one more warms up.")
-def training(shape: str, max_length: int, micro_batch_size: int, accumulation: int, steps: int) -> None:
+@click.option("--sequences", type=click.IntRange(min=1), default=16, help="Sequences of an optimizer step.")
+@click.option("--steps", type=click.IntRange(min=1), default=2, help="Optimizer steps to measure; one more warms up.")
+@click.option("--fsdp2", is_flag=True, help="Under FSDP2, on one GPU.")
+@click.option("--memory_gb", type=click.FloatRange(min=1), help="GB of the GPU's memory to use, where not all.")
+@click.option("--only", default="", help="Lines with this in their name alone.")
+def training(
+    shape: str,
+    num_layers: int | None,
+    max_length: int,
+    micro_batch_size: int,
+    sequences: int,
+    steps: int,
+    fsdp2: bool,
+    memory_gb: float | None,
+    only: str,
+) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if memory_gb and device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(memory_gb * 1e9 / torch.cuda.mem_get_info()[1])
+    if fsdp2:
+        use_fsdp2()
+    work = Work(
+        SHAPES[shape] | ({"num_hidden_layers": num_layers} if num_layers else {}), max_length, sequences, steps
+    )
+    product, nominal = matrix_product_rate(device), peak_flops(0.0)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    peak = matrix_product_rate(device)
-    attention = choose_attention("auto")
-    click.echo(f"{shape} on {name}, {peak / 1e12:.2f} TFLOP/s in a matrix product, {attention}, {max_length} tokens")
-    published = None
+    said = f", {nominal / 1e12:,.0f} on the data sheet" if nominal else ""
+    click.echo(
+        f"{shape}, {work.shape['num_hidden_layers']} layers, on {name}: {product / 1e12:.2f} TFLOP/s in a matrix "
+        f"product{said}; {choose_attention('auto')}, {max_length} tokens, {sequences} sequences a step, "
+        f"torch {torch.__version__}{', FSDP2' if fsdp2 else ''}"
+    )
+    rows, published = [], None
     for settings in variants(micro_batch_size):
-        try:
-            rate, flops, memory = measure(settings, shape, attention, max_length, accumulation, steps, device)
-        except torch.OutOfMemoryError:
-            click.echo(f"{settings.change:<42} out of memory")
+        if only not in settings.change:
             continue
-        except torch._dynamo.exc.TorchDynamoException as error:  # it needs a C compiler, for one
-            click.echo(f"{settings.change:<42} does not compile here: {str(error).strip().splitlines()[0]}")
+        try:
+            rate, flops, memory = measure(settings, work, device)
+        except (torch.OutOfMemoryError, InputError, torch._dynamo.exc.TorchDynamoException) as error:
+            why = "out of memory" if isinstance(error, torch.OutOfMemoryError) else str(error).strip().splitlines()[0]
+            click.echo(f"{settings.change}: {why}", err=True)
+            rows.append((settings.change, why, "", "", "", ""))
             continue
         published = published or rate
-        click.echo(
-            f"{settings.change:<42}{rate:>12,.0f} tokens/s{rate * flops / peak:>8.1%} MFU"
-            f"{rate / published:>7.2f} x published{memory / 2**30:>8.1f} GiB"
+        rows.append(
+            (
+                settings.change,
+                f"{rate:,.0f}",
+                f"{rate * flops / nominal:.1%}" if nominal else "",
+                f"{rate * flops / product:.1%}",
+                f"{rate / published:.2f}",
+                f"{memory:.1f} GiB",
+            )
         )
+        click.echo(f"{settings.change}: {rate:,.0f} tokens/s", err=True)
+    click.echo("\n" + markdown_table(HEAD, rows))
 
 
-def measure(
-    settings: Settings, shape: str, attention: str, length: int, accumulation: int, steps: int, device: torch.device
-) -> tuple[float, int, int]:
-    """Tokens a second, floating-point operations of a token, peak bytes of the GPU (0 on a CPU)."""
+def measure(settings: Settings, work: Work, device: torch.device) -> tuple[float, int, float]:
+    """Tokens a second, floating-point operations of a token, GiB of memory at most."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = make_trainer(settings, work, device, folder)
+            trainer.train()
+            measured = [entry for entry in trainer.state.log_history if "loss" in entry][1:]
+            seconds = sum(1 / entry["tokens_per_second"] for entry in measured)
+            return len(measured) / seconds, trainer.flops_per_token, measured[-1]["peak_memory_gib"]
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it holds the trainer
+        trainer = None
+        release(device)
+
+
+def make_trainer(settings: Settings, work: Work, device: torch.device, folder: str) -> LeiaTrainer:
+    """The trainer of a run with these settings, which saves nothing."""
+    options = {
+        "model_name_or_path": "random",
+        "wikipedia_dataset_dir": "made up",
+        "max_length": work.max_length,
+        "global_batch_size": work.sequences,
+        "activation_checkpointing": settings.activation_checkpointing,
+        "torch_compile": settings.torch_compile,
+        "fp8": settings.fp8,
+    }
+    words = ["--output_dir", folder, "--report_to", "none", "--max_steps", str(work.steps + 1)]
+    words += ["--per_device_train_batch_size", str(settings.micro_batch_size)]
+    words += ["--use_cpu", "true", "--bf16", "false", "--optim", "adamw_torch"] if device.type == "cpu" else []
+    experiment, args = parse(CONFIGS / settings.config, options, words)
+    args.save_strategy = "no"
+    dataset = made_up_articles(200)
+    collator = make_collator(dataset)
+    tag_ids = (collator.start_token_id, collator.end_token_id)
+    model = make_random_model(work.shape, device, torch.bfloat16 if experiment.lora_rank else torch.float32)
+    if experiment.lora_rank:
+        model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
+    if experiment.fp8:
+        use_fp8(model)
+    prepare_layers(model, experiment.activation_checkpointing, experiment.torch_compile)
+    trainer = LeiaTrainer(
+        model=model,
+        args=args,
+        train_dataset=LeiaConstantLengthDataset(dataset, work.max_length, *tag_ids, 0.5, "right", shuffle=True),
+        data_collator=collator,
+        run={"max_length": work.max_length, "global_batch_size": work.sequences},
+        peak_flops=None,
+    )
+    if settings.whole_logits:
+        trainer.token_losses.needs_logits = True
+    return trainer
+
+
+def make_random_model(shape: dict[str, int], device: torch.device, dtype: torch.dtype) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=VOCABULARY_SIZE + 2, dtype=dtype, **shape)
+    config._attn_implementation = choose_attention("auto")
+    with device:
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        try:
+            return LlamaForCausalLM(config).train()
+        finally:
+            torch.set_default_dtype(default)
+
+
+def use_fsdp2() -> None:
+    """Have accelerate run this process as the only one of configs/accelerate/fsdp2_8gpu.yaml."""
+    os.environ |= {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29500",
+        "ACCELERATE_USE_FSDP": "true",
+        "ACCELERATE_MIXED_PRECISION": "bf16",
+        "FSDP_VERSION": "2",
+        "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+        "FSDP_RESHARD_AFTER_FORWARD": "false",
+    }
+
+
+def release(device: torch.device) -> None:
+    torch._dynamo.reset()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=settings.vocabulary_size, attn_implementation=attention, **SHAPES[shape])
-    with device:
-        model = LlamaForCausalLM(config).to(dtype).train()
-    flops = flops_per_token(model, length)
-    if settings.checkpoint_every:
-        model.activation_checkpointing_enable({"use_reentrant": False}, every_n_layers=settings.checkpoint_every)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=settings.fused_optimizer or None)
-    forward: Callable = torch.compile(model) if settings.compiled else model
-    ids = torch.randint(0, VOCABULARY_SIZE, (settings.micro_batch_size, length), device=device)
-
-    def step() -> None:
-        for _ in range(max(accumulation // settings.micro_batch_size, 1)):
-            losses = token_losses(forward(input_ids=ids, use_cache=False).logits, ids)
-            (losses.sum() / (accumulation * length)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    seconds = timed(step, steps, device)
-    tokens = max(accumulation // settings.micro_batch_size, 1) * settings.micro_batch_size * length
-    return tokens / seconds, flops, torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
 
 
 def matrix_product_rate(device: torch.device) -> float:
