@@ -2,11 +2,11 @@
 
 The trainer of train.py runs on made-up articles and a model with random weights: of the shape of Llama 2 7B, with fewer
 layers for a small GPU, or tiny to try it on a CPU (no figure worth keeping). A line has one change more than the line
-before, so that it says what the change gives; only the better of two goes on where memory decides. Weights, gradients
-and optimizer states have 32 bits, as in a run of configs/accelerate/single_gpu.yaml; with `--fsdp2` the same is measured
-under configs/accelerate/fsdp2_8gpu.yaml, on one GPU. MFU counts the operations of the model (what is computed a second
-time does not count) against the rate on the data sheet and, beside it, against the rate of a large matrix product
-measured in the same run (bf16; 32 bits on a CPU).
+before, so that it says what the change gives; where memory does not hold its micro batch, it has a smaller one.
+Weights, gradients and optimizer states have 32 bits, as in a run of configs/accelerate/single_gpu.yaml; with `--fsdp2`
+the same is measured under configs/accelerate/fsdp2_8gpu.yaml, on one GPU. MFU counts the operations of the model (what
+is computed a second time does not count) against the rate on the data sheet and, beside it, against the rate of a large
+matrix product measured in the same run (bf16; 32 bits on a CPU).
 
     python scripts/benchmark.py training --shape llama2_7b
 """
@@ -14,9 +14,11 @@ measured in the same run (bf16; 32 bits on a CPU).
 import gc
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from leia.base.text import markdown_table
 from leia.data import LeiaConstantLengthDataset
 from leia.training.arguments import parse
 from leia.training.layers import prepare_layers, use_fp8
-from leia.training.metrics import flops_per_token, peak_flops
+from leia.training.metrics import peak_flops
 from leia.training.model import add_lora, choose_attention
 from leia.training.trainer import LeiaTrainer
 
@@ -61,7 +63,7 @@ class Settings:
 
 
 def variants(micro_batch_size: int) -> Iterator[Settings]:
-    """The published settings, then each line the one before with one change; LoRA at last, by itself."""
+    """The published settings, then each line the one before with one change."""
     settings = Settings()
     for change in (
         {"change": "loss without logits", "whole_logits": False},
@@ -74,7 +76,9 @@ def variants(micro_batch_size: int) -> Iterator[Settings]:
         yield settings
         settings = replace(settings, **change)
     yield settings
-    yield Settings("LoRA of configs/train/lora_24gb.yaml", "lora_24gb.yaml", whole_logits=False)
+
+
+LORA = Settings("LoRA of configs/train/lora_24gb.yaml", "lora_24gb.yaml", whole_logits=False)
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,12 @@ class Work:
 @click.option("--num_layers", type=click.IntRange(min=1), help="Layers, where they are not the shape's own.")
 @click.option("--max_length", type=click.IntRange(min=2), default=2048, help="Tokens of a sequence.")
 @click.option("--micro_batch_size", type=click.IntRange(min=1), default=4, help="Sequences at once, where it is not 1.")
-@click.option("--sequences", type=click.IntRange(min=1), default=16, help="Sequences of an optimizer step.")
-@click.option("--steps", type=click.IntRange(min=1), default=2, help="Optimizer steps to measure; one more warms up.")
+@click.option("--sequences", type=click.IntRange(min=1), default=32, help="Sequences of an optimizer step.")
+@click.option("--steps", type=click.IntRange(min=1), default=1, help="Optimizer steps to measure; one more warms up.")
 @click.option("--fsdp2", is_flag=True, help="Under FSDP2, on one GPU.")
 @click.option("--memory_gb", type=click.FloatRange(min=1), help="GB of the GPU's memory to use, where not all.")
-@click.option("--only", default="", help="Lines with this in their name alone.")
+@click.option("--lines", default="", help="The lines with this in their name alone.")
+@click.option("--lora", is_flag=True, help="Adapters instead of all weights, as configs/train/lora_24gb.yaml has them.")
 def training(
     shape: str,
     num_layers: int | None,
@@ -106,16 +111,15 @@ def training(
     steps: int,
     fsdp2: bool,
     memory_gb: float | None,
-    only: str,
+    lines: str,
+    lora: bool,
 ) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if memory_gb and device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(memory_gb * 1e9 / torch.cuda.mem_get_info()[1])
     if fsdp2:
         use_fsdp2()
-    work = Work(
-        SHAPES[shape] | ({"num_hidden_layers": num_layers} if num_layers else {}), max_length, sequences, steps
-    )
+    work = Work(SHAPES[shape] | ({"num_hidden_layers": num_layers} if num_layers else {}), max_length, sequences, steps)
     product, nominal = matrix_product_rate(device), peak_flops(0.0)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     said = f", {nominal / 1e12:,.0f} on the data sheet" if nominal else ""
@@ -125,20 +129,20 @@ def training(
         f"torch {torch.__version__}{', FSDP2' if fsdp2 else ''}"
     )
     rows, published = [], None
-    for settings in variants(micro_batch_size):
-        if only not in settings.change:
+    for settings in [LORA] if lora else variants(micro_batch_size):
+        if lines not in settings.change:
             continue
         try:
-            rate, flops, memory = measure(settings, work, device)
-        except (torch.OutOfMemoryError, InputError, torch._dynamo.exc.TorchDynamoException) as error:
-            why = "out of memory" if isinstance(error, torch.OutOfMemoryError) else str(error).strip().splitlines()[0]
+            what, rate, flops, memory = measure_what_fits(settings, work, device)
+        except (InputError, torch._dynamo.exc.TorchDynamoException) as error:
+            why = str(error).strip().splitlines()[0]
             click.echo(f"{settings.change}: {why}", err=True)
             rows.append((settings.change, why, "", "", "", ""))
             continue
         published = published or rate
         rows.append(
             (
-                settings.change,
+                what,
                 f"{rate:,.0f}",
                 f"{rate * flops / nominal:.1%}" if nominal else "",
                 f"{rate * flops / product:.1%}",
@@ -146,8 +150,20 @@ def training(
                 f"{memory:.1f} GiB",
             )
         )
-        click.echo(f"{settings.change}: {rate:,.0f} tokens/s", err=True)
+        click.echo(f"{what}: {rate:,.0f} tokens/s", err=True)
     click.echo("\n" + markdown_table(HEAD, rows))
+
+
+def measure_what_fits(settings: Settings, work: Work, device: torch.device) -> tuple[str, float, int, float]:
+    """The name of the line and `measure`, with half of the micro batch again and again until memory holds it."""
+    try:
+        return settings.change, *measure(settings, work, device)
+    except torch.OutOfMemoryError as error:
+        if settings.micro_batch_size == 1:
+            raise InputError("out of memory") from error
+    fewer = settings.micro_batch_size // 2
+    change = f"{settings.change.split(' (micro')[0]} (micro batch {fewer})"
+    return measure_what_fits(replace(settings, change=change, micro_batch_size=fewer), work, device)
 
 
 def measure(settings: Settings, work: Work, device: torch.device) -> tuple[float, int, float]:
@@ -155,7 +171,8 @@ def measure(settings: Settings, work: Work, device: torch.device) -> tuple[float
     try:
         with tempfile.TemporaryDirectory() as folder:
             trainer = make_trainer(settings, work, device, folder)
-            trainer.train()
+            with redirect_stdout(sys.stderr):
+                trainer.train()
             measured = [entry for entry in trainer.state.log_history if "loss" in entry][1:]
             seconds = sum(1 / entry["tokens_per_second"] for entry in measured)
             return len(measured) / seconds, trainer.flops_per_token, measured[-1]["peak_memory_gib"]

@@ -4,6 +4,7 @@ All layers run through one function, which is given the layer: so torch compiles
 (FSDP's, DeepSpeed's) stay outside of it.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -35,6 +36,8 @@ def prepare_layers(model: torch.nn.Module, recomputed: str, compiled: bool) -> N
             f"{type(model).__name__}: its layers are not known to transformers; "
             "take activation_checkpointing none and no torch_compile"
         )
+    if compiled:  # it warns of operations in place, which layers of transformers do not have
+        logging.getLogger("torch._higher_order_ops.wrap").setLevel(logging.ERROR)
     run = torch.compile(_run) if compiled else _run
     for layer in layers:
         layer.forward = partial(run, layer, recomputed)

@@ -25,7 +25,7 @@ from leia.base.errors import InputError
 from leia.base.step import read_manifest
 from leia.data.encoding import with_greatest_id
 from leia.data.tokenizers import check_dataset, check_model_name, load_tokenizer, tokenizer_identity
-from leia.training.losses import cross_entropy, next_tokens
+from leia.training.losses import TokenLosses
 from leia.training.metrics import flops_per_token
 from leia.training.model import add_lora, add_tags, check_length, choose_attention, load_model
 from leia.training.tiny_model import make_tiny_model, train_tokenizer
@@ -191,9 +191,10 @@ def test_the_token_losses_are_those_of_the_model(make_tokenizer):
     model = make_model(50, tied=False)
     ids = torch.randint(0, 50, (3, 20))
     labels = ids.masked_fill(torch.rand(3, 20) < 0.3, -100)
-    losses = token_losses(model(ids).logits, labels)
+    expected = model(ids, labels=labels).loss
+    losses = TokenLosses(model)(model, ids, labels)
     assert losses.shape == labels.shape
-    torch.testing.assert_close(losses.sum() / (labels[:, 1:] != -100).sum(), model(ids, labels=labels).loss)
+    torch.testing.assert_close(losses.sum() / (labels[:, 1:] != -100).sum(), expected)
 
 
 def test_a_model_without_attention_heads_and_one_with_its_text_part_apart_are_trained_too(make_tokenizer):
