@@ -2,20 +2,23 @@
 
 The logits of 2,048 tokens of a vocabulary of 128,000 take 1 GB in 32 bits, and their loss needs them several times.
 Here the output layer of the model is given the next tokens and returns their losses in place of logits, a few rows at a
-time; backward computes the logits of these rows again. The layer itself is called, whatever it is made of (a bias,
-adapters), inside the model's forward pass, so that FSDP and DeepSpeed have its weights at hand.
+time. That happens inside the model's forward pass, so that FSDP and DeepSpeed have the weights at hand.
 
-torch's own `linear_cross_entropy` is not used: of 16-bit weights it gives the loss of a token in 16 bits.
+Neither torch's `linear_cross_entropy` nor Liger's is used: of 16-bit weights torch's gives the loss of a token in 16
+bits, and both multiply by the vocabulary as it is. With the two tags it is no multiple of 8 (32,002 for Llama 2), for
+which GPUs have no fast kernel; here zeros fill it up.
 """
 
 import torch
-from torch.nn import functional
+from torch.nn import Linear, functional
 from torch.utils.checkpoint import checkpoint
 
 from leia.data.collator import IGNORED_LABEL
 
 LOGITS_AT_ONCE = 2**26
 """256 MB in 32 bits: all 2,048 tokens of a sequence for a vocabulary of 32,000."""
+
+_MULTIPLE = 64
 
 
 def next_tokens(values: torch.Tensor, last: int) -> torch.Tensor:
@@ -39,50 +42,115 @@ class TokenLosses:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.needs_logits: bool | None = None
-        layer = model.get_output_embeddings()
-        self._logits_of = layer.forward
+        self._layer = model.get_output_embeddings()
+        self._logits_of = self._layer.forward
+        self._is_plain = isinstance(self._layer, Linear) and type(self._layer).forward is Linear.forward
         self._rows = max(1, LOGITS_AT_ONCE // model.config.get_text_config().vocab_size)
         self._targets: torch.Tensor | None = None
-        self._losses: torch.Tensor | None = None
-        layer.forward = self._logits_or_losses
+        self._returned: torch.Tensor | None = None
+        self._layer.forward = self._logits_or_losses
 
-    def __call__(self, model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss of predicting each next token, [batch, length], in float32; 0 where there is no label.
+    def __call__(
+        self, model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The sum of the losses, which has a gradient, and the loss of predicting each next token, [batch, length]; in
+        float32, 0 where there is no label.
 
         `model`: the one given at first, or what it was wrapped in. `ids`, `labels`: [batch, length], without padding.
         """
         targets = next_tokens(labels, IGNORED_LABEL)
         if self.needs_logits is None:
             self.needs_logits = not self._returns_what_its_output_layer_gives(model, ids[:1])
-        return cross_entropy(_forward(model, ids), targets) if self.needs_logits else self._run(model, ids, targets)
+        if self.needs_logits:
+            losses = cross_entropy(_forward(model, ids), targets)
+            return losses.sum(), losses.detach()
+        found = self._run(model, ids, targets)
+        return found[0], found[1:].detach().view_as(targets)
 
     def _returns_what_its_output_layer_gives(self, model: torch.nn.Module, ids: torch.Tensor) -> bool:
         devices = [ids.device] if ids.is_cuda else []
         with torch.no_grad(), torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
             returned = self._run(model, ids, ids)
-        given, self._losses = self._losses, None
+        given, self._returned = self._returned, None
         return returned.shape == given.shape and returned.data_ptr() == given.data_ptr() and not given._version
 
     def _run(self, model: torch.nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        self._targets = targets
+        self._targets = targets.flatten()
         try:
             return _forward(model, ids)
         finally:
             self._targets = None
 
     def _logits_or_losses(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[batch, length, width] to logits, or to losses [batch, length] where next tokens are given."""
+        """[batch, length, width] to logits; or, where next tokens are given, to their losses with the sum in front,
+        [1 + batch * length]."""
         if self._targets is None:
             return self._logits_of(hidden)
-        rows = zip(hidden.flatten(0, -2).split(self._rows), self._targets.flatten().split(self._rows), strict=True)
-        chunks = [checkpoint(self._chunk, *some, use_reentrant=False, preserve_rng_state=False) for some in rows]
-        losses = torch.cat(chunks).view_as(self._targets).clone()  # no view: FSDP warns of those
+        hidden = hidden.flatten(0, -2)
+        if self._is_plain:
+            found = _LinearLosses.apply(hidden, self._layer.weight, self._layer.bias, self._targets, self._rows)
+        else:
+            rows = zip(hidden.split(self._rows), self._targets.split(self._rows), strict=True)
+            parts = [checkpoint(self._losses, *some, use_reentrant=False, preserve_rng_state=False) for some in rows]
+            losses = torch.cat(parts)
+            found = torch.cat([losses.sum()[None], losses.detach()])
         if self.needs_logits is None:
-            self._losses = losses
-        return losses
+            self._returned = found
+        return found
 
-    def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _losses(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return cross_entropy(self._logits_of(hidden), targets)
+
+
+class _LinearLosses(torch.autograd.Function):
+    """Of a linear output layer: the losses with their sum in front, [1 + tokens]; the sum alone has a gradient, which
+    is computed with the losses. `hidden`: [tokens, width]; `rows`: tokens at once."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        rows: int,
+    ) -> torch.Tensor:
+        kind, size = hidden.device.type, len(weight)
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        inputs = hidden.to(dtype)
+        filled = functional.pad(weight.to(dtype), (0, 0, 0, -size % _MULTIPLE if hidden.is_cuda else 0))
+        of_hidden = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
+        of_weight = torch.zeros_like(filled, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        of_bias = torch.zeros_like(bias, dtype=torch.float32) if ctx.needs_input_grad[2] else None
+        losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        for start in range(0, len(targets), rows):
+            some = slice(start, start + rows)
+            logits = (inputs[some] @ filled.T)[:, :size]
+            logits = (logits if bias is None else logits + bias.to(dtype)).float()
+            losses[some] = cross_entropy(logits, targets[some])
+            if of_hidden is None and of_weight is None:
+                continue
+            of_logits = logits.softmax(dim=-1)
+            labelled = (targets[some] != IGNORED_LABEL)[:, None]
+            of_logits.scatter_add_(1, targets[some, None].clamp(min=0), torch.full_like(of_logits[:, :1], -1))
+            of_logits *= labelled
+            if of_bias is not None:
+                of_bias += of_logits.sum(dim=0)
+            of_logits = functional.pad(of_logits.to(dtype), (0, len(filled) - size))
+            if of_hidden is not None:
+                torch.mm(of_logits, filled, out=of_hidden[some])
+            if of_weight is not None:
+                of_weight += of_logits.T @ inputs[some]
+        ctx.gradients = (of_hidden, of_weight if of_weight is None else of_weight[:size], of_bias)
+        ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        return torch.cat([losses.sum()[None], losses])
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, given: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        parts = zip(ctx.gradients, ctx.dtypes, strict=True)
+        scaled = [None if part is None else (part * given[0]).to(dtype) for part, dtype in parts]
+        ctx.gradients = None
+        return *scaled, None, None
 
 
 def _forward(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,7 @@ class StepSums:
         """Of one micro batch, each [batch, length]: token losses, labels, which ids are names, which are inserted."""
         trained = next_tokens(labels, IGNORED_LABEL) != IGNORED_LABEL
         trained_names = trained & next_tokens(names, False)
-        losses = losses.detach().double()
+        losses = losses.double()
         tokens, stop = labels.new_full((), labels.numel()), labels.new_zeros(())
         values = (losses, losses * trained_names, trained, trained_names, inserted, tokens, stop)
         self._sums = self._sums + torch.stack([value.sum().double() for value in values])

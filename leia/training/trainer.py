@@ -123,11 +123,11 @@ class LeiaTrainer(Trainer, TrainerCallback):
         """The token losses of a micro batch over the number of labels in the global batch, times the number of
         processes, since DDP, FSDP and ZeRO take the mean of their gradients."""
         ids, labels = inputs["input_ids"], inputs["labels"]
-        losses = self.token_losses(model, ids, labels)
+        total, losses = self.token_losses(model, ids, labels)
         self._sums.add(losses, labels, *inserted_tokens(inputs, self.data_collator))
         if self.accelerator.sync_gradients:
             self._finish_step()
-        return losses.sum() / num_items_in_batch * self.accelerator.num_processes
+        return total / num_items_in_batch * self.accelerator.num_processes
 
     def _finish_step(self) -> None:
         """Add up the step over all processes. The weights have not changed yet: a NaN stops before it harms them."""

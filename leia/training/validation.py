@@ -83,7 +83,7 @@ class Evaluation:
             batch["labels"][[n >= len(self.blocks) for n in numbers]] = IGNORED_LABEL
             inputs = trainer._prepare_inputs(batch)
             with torch.no_grad():
-                losses = trainer.token_losses(trainer.model_wrapped, inputs["input_ids"], inputs["labels"])
+                _, losses = trainer.token_losses(trainer.model_wrapped, inputs["input_ids"], inputs["labels"])
             sums.add(losses, inputs["labels"], *inserted_tokens(inputs, trainer.data_collator))
         found = sums.finish(trainer.accelerator, stop=False)
         return {"eval_loss": found["loss"] / max(1, found["labels"])} | mean_losses(found, "eval_")
