@@ -20,19 +20,27 @@ def run_in_batches(
     device: torch.device,
     run: Callable[[list[int]], Sequence[Result]],
     progress: tqdm,
+    alike: float = 0.0,
 ) -> list[Result]:
     """The result of each item, in the order of the items: `run` gets the numbers of those of a batch, the longest
     first.
 
-    `lengths`: tokens of each item. `batch_size`: items, or "auto" (`AUTO_BATCH_TOKENS`). Where the GPU's memory does
-    not hold a batch, this and all later ones are halved. Raises `InputError` where it does not hold a single item.
+    `lengths`: tokens of each item. `batch_size`: items, or "auto" (`AUTO_BATCH_TOKENS`). `alike`: with "auto", a batch
+    that has a quarter of its tokens takes no item that is shorter than this share of its longest, because padding costs
+    time. Where the GPU's memory does not hold a batch, this and all later ones are halved. Raises `InputError` where it
+    does not hold a single item.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     results: dict[int, Result] = {}
     tokens = AUTO_BATCH_TOKENS["cpu" if device.type == "cpu" else "cuda"]
     halvings = 0
     while order:
-        size = tokens // max(1, lengths[order[0]]) if batch_size == "auto" else int(batch_size)
+        if batch_size == "auto":
+            longest = max(1, lengths[order[0]])
+            size = tokens // longest
+            size = max(size // 4, sum(lengths[index] >= alike * longest for index in order[:size]))
+        else:
+            size = int(batch_size)
         batch = order[: max(1, size >> halvings)]
         try:
             found = run(batch)

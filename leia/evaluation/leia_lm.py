@@ -110,7 +110,7 @@ class LeiaLM(HFLM):
 
         lengths = [len(row.tokens) for row in rows]
         with self._bar("Scoring", len(rows), disable_tqdm) as bar:
-            return run_in_batches(lengths, self.batch_size, self.device, run, bar)
+            return run_in_batches(lengths, self.batch_size, self.device, run, bar, alike=0.9)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """The text that follows each request's context, in order."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -67,7 +68,7 @@ def score(model: PreTrainedModel, rows: Sequence[Row], pad_token_id: int) -> lis
 
     def padded(name: str, padding: int) -> torch.Tensor:
         values = [[padding] * start + getattr(row, name) for row, start in zip(rows, starts, strict=True)]
-        return torch.tensor(values, device=model.device)
+        return _to_device(values, model.device)
 
     kept = max(len(row.tokens) - row.targets[0][0] for row in rows)
     logits = model(
@@ -83,7 +84,7 @@ def score(model: PreTrainedModel, rows: Sequence[Row], pad_token_id: int) -> lis
         for number, (row, start) in enumerate(zip(rows, starts, strict=True))
         for column, token in row.targets
     ]
-    number, column, token = torch.tensor(places, device=model.device).unbind(1)
+    number, column, token = _to_device(places, model.device).unbind(1)
     chosen = logits[number, column].float()
     log_probs = chosen.gather(1, token[:, None]).squeeze(1) - chosen.logsumexp(1)
     greedy = chosen.argmax(1) == token
@@ -94,6 +95,11 @@ def score(model: PreTrainedModel, rows: Sequence[Row], pad_token_id: int) -> lis
         own = ([found[index] for index in indices] for indices in row.continuations)
         scores.append([Score(sum(value for value, _ in pairs), all(best for _, best in pairs)) for pairs in own])
     return scores
+
+
+def _to_device(values: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    """Through numpy, which reads lists several times as fast as torch does: a GPU waits for it between batches."""
+    return torch.from_numpy(np.array(values, dtype=np.int64)).to(device)
 
 
 def _attention_mask(segments: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
