@@ -106,7 +106,7 @@ def evaluation(
     fastest = min(run.seconds for run in harness)
     rows = [
         _row(f"harness, batch size {size}, its best", items, harness, fastest),
-        _row("ours, batch size auto", items, leia, fastest),
+        _row(f"ours, {'' if ours.shares_context else 'contexts not shared, '}batch size auto", items, leia, fastest),
     ]
     head = ["", "items/s", "each round", "times the harness"]
     click.echo(f"\n{markdown_table(head, rows, numbers=True)}")
