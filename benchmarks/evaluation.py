@@ -11,9 +11,10 @@ On an H100, Llama 2 7B takes about a minute.
 """
 
 import logging
+import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -37,21 +38,22 @@ SHAPES = {  # hidden size, that of the MLP, layers, heads
     "tiny": (32, 64, 2, 2),
 }
 MAX_LENGTH = 2048
-SLOWER = 1.5
 
 
 class Defaults(NamedTuple):
-    """What to measure where the user does not say. `batch_sizes`: those of the harness to try."""
+    """What to measure where the user does not say. `batch_sizes`: those of the harness to try, the first that takes
+    `give_up` times as long as one before it being the last."""
 
     shape: str
     dtype: str
     items_per_language: int
     trial_items: int
     batch_sizes: tuple[int, ...]
+    give_up: float
 
 
-GPU = Defaults("llama2_7b", "float16", 16, 32, (64, 32, 16, 8, 4, 2, 1))
-CPU = Defaults("small", "float32", 5, 8, (16, 8, 4, 2, 1))
+GPU = Defaults("llama2_7b", "float16", 16, 32, (64, 32, 16, 8, 4, 2, 1), 1.5)
+CPU = Defaults("small", "float32", 5, 8, (16, 8, 4, 2, 1), math.inf)
 
 
 @command
@@ -77,7 +79,6 @@ def evaluation(
     import torch
 
     from leia.data.tokenizers import load_tokenizer
-    from leia.evaluation.leia_lm import LeiaLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     on_gpu = torch.cuda.is_available()
@@ -96,22 +97,8 @@ def evaluation(
         f"{card}; Llama with {model.num_parameters() / 1e6:,.0f}M random parameters ({shape}), {dtype}; "
         f"{items} {'' if xcsr_dir else 'made-up '}items of {NUM_CHOICES} choices"
     )
-    plain = _plain_lm(model, loaded_tokenizer)
-    ours = LeiaLM(pretrained=model, tokenizer=loaded_tokenizer, batch_size="auto")
-    trial = _part(requests, defaults.trial_items)
-    size, noise = _best_batch_size(plain, trial, defaults.batch_sizes, rounds)
-    plain.batch_size_per_gpu = size
-    _timed(ours, trial)
-    harness, leia = zip(*((_timed(plain, requests), _timed(ours, requests)) for _ in range(rounds)), strict=True)
-    fastest = min(run.seconds for run in harness)
-    rows = [
-        _row(f"harness, batch size {size}, its best", items, harness, fastest),
-        _row(f"ours, {'' if ours.shares_context else 'contexts not shared, '}batch size auto", items, leia, fastest),
-    ]
-    head = ["", "items/s", "each round", "times the harness"]
-    click.echo(f"\n{markdown_table(head, rows, numbers=True)}")
-    click.echo(f"Ours beside the harness: {_difference(harness[0].scores, leia[0].scores)}.")
-    click.echo(f"The harness beside itself, batch size {size} and the others tried: {noise}.")
+    for line in _compare(model, loaded_tokenizer, requests, defaults, rounds):
+        click.echo(line)
 
 
 class Run(NamedTuple):
@@ -119,6 +106,39 @@ class Run(NamedTuple):
 
     seconds: float
     scores: list[float]
+
+
+def _compare(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    requests: list["Instance"],
+    defaults: Defaults,
+    rounds: int,
+) -> Iterator[str]:
+    """Measure both sides; the table, and what is to be said of it."""
+    from leia.evaluation.leia_lm import LeiaLM
+
+    plain = _plain_lm(model, tokenizer)
+    ours = LeiaLM(pretrained=model, tokenizer=tokenizer, batch_size="auto")
+    trial = _part(requests, defaults.trial_items)
+    tried = _trial(plain, trial, defaults, rounds)
+    size = min(tried, key=lambda size: tried[size].seconds)
+    plain.batch_size_per_gpu = size
+    _timed(ours, trial)
+    harness, leia = zip(*((_timed(plain, requests), _timed(ours, requests)) for _ in range(rounds)), strict=True)
+
+    items, fastest = len(requests) // NUM_CHOICES, min(run.seconds for run in harness)
+    rows = [
+        _row(f"harness, batch size {size}, its best", items, harness, fastest),
+        _row(f"ours, {'' if ours.shares_context else 'contexts not shared, '}batch size auto", items, leia, fastest),
+    ]
+    yield "\n" + markdown_table(["", "items/s", "each round", "times the harness"], rows, numbers=True)
+    yield f"Ours beside the harness: {_difference(harness[0].scores, leia[0].scores)}."
+    rates = (f"{len(trial) / NUM_CHOICES / run.seconds:.2f} at {number}" for number, run in tried.items())
+    yield f"The harness by batch size, items/s on a part of the items: {', '.join(rates)}."
+    others = [score for number, run in tried.items() if number != size for score in run.scores]
+    same_often = tried[size].scores * (len(tried) - 1)
+    yield f"The harness at {size} beside the other sizes: {_difference(same_often, others)}."
 
 
 def _plain_lm(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> "HFLM":
@@ -133,28 +153,23 @@ def _plain_lm(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") ->
     return PlainLM(pretrained=model, tokenizer=tokenizer, backend="causal", softmax_dtype="float32")
 
 
-def _best_batch_size(lm: "HFLM", trial: list["Instance"], sizes: Iterable[int], rounds: int) -> tuple[int, str]:
-    """The quickest one, and how far the scores of the others are from its. From the largest down, to the first that is
-    much slower than one before it: still smaller ones are slower still. One run more, in front, warms the device up.
-    """
+def _trial(lm: "HFLM", requests: list["Instance"], defaults: Defaults, rounds: int) -> dict[int, Run]:
+    """The quickest run at each batch size. One run more, in front, warms the device up."""
     import torch
 
     runs: dict[int, Run] = {}
-    for size in sizes:
+    for size in defaults.batch_sizes:
         lm.batch_size_per_gpu = size
         try:
-            runs[size] = min(_timed(lm, trial) for _ in range(rounds + (not runs)))
+            runs[size] = min(_timed(lm, requests) for _ in range(rounds + (not runs)))
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
-            click.echo(f"harness, batch size {size:>2}: out of memory (trial)")
+            click.echo(f"harness, batch size {size}: out of memory", err=True)
             continue
-        items = len(trial) // NUM_CHOICES
-        click.echo(f"harness, batch size {size:>2}: {items / runs[size].seconds:6.2f} items/s (trial of {items} items)")
-        if runs[size].seconds > SLOWER * min(run.seconds for run in runs.values()):
+        click.echo(f"harness, batch size {size}: {runs[size].seconds:.1f} s for a part of the items", err=True)
+        if runs[size].seconds > defaults.give_up * min(run.seconds for run in runs.values()):
             break
-    best = min(runs, key=lambda size: runs[size].seconds)
-    others = [score for size, run in runs.items() if size != best for score in run.scores]
-    return best, _difference(runs[best].scores * (len(runs) - 1), others)
+    return runs
 
 
 def _random_llama(shape: str, vocabulary_size: int, dtype: "torch.dtype", device: str) -> "PreTrainedModel":
