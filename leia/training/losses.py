@@ -9,9 +9,13 @@ bits, and both multiply by the vocabulary as it is. With the two tags it is no m
 which GPUs have no fast kernel; here zeros fill it up.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch.nn import Linear, functional
 from torch.utils.checkpoint import checkpoint
+from transformers import masking_utils
 
 from leia.data.collator import IGNORED_LABEL
 
@@ -122,25 +126,27 @@ class _LinearLosses(torch.autograd.Function):
         of_hidden = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
         of_weight = torch.zeros_like(filled, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         of_bias = torch.zeros_like(bias, dtype=torch.float32) if ctx.needs_input_grad[2] else None
+        of_logits = filled.new_zeros(min(rows, len(targets)), len(filled)) if any(ctx.needs_input_grad) else None
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), rows):
             some = slice(start, start + rows)
             logits = (inputs[some] @ filled.T)[:, :size]
-            logits = (logits if bias is None else logits + bias.to(dtype)).float()
-            losses[some] = cross_entropy(logits, targets[some])
-            if of_hidden is None and of_weight is None:
+            logits = logits if bias is None else logits + bias.to(dtype)
+            log_probabilities = logits.log_softmax(dim=-1, dtype=torch.float32)
+            labelled = (targets[some, None] != IGNORED_LABEL).float()
+            labels = targets[some, None].clamp(min=0)
+            losses[some] = (log_probabilities.gather(1, labels) * -labelled).squeeze(1)
+            if of_logits is None:
                 continue
-            of_logits = logits.softmax(dim=-1)
-            labelled = (targets[some] != IGNORED_LABEL)[:, None]
-            of_logits.scatter_add_(1, targets[some, None].clamp(min=0), torch.full_like(of_logits[:, :1], -1))
-            of_logits *= labelled
+            difference = log_probabilities.exp_().scatter_add_(1, labels, -labelled).mul_(labelled)
             if of_bias is not None:
-                of_bias += of_logits.sum(dim=0)
-            of_logits = functional.pad(of_logits.to(dtype), (0, len(filled) - size))
+                of_bias += difference.sum(dim=0)
+            part = of_logits[: len(labels)]
+            part[:, :size] = difference
             if of_hidden is not None:
-                torch.mm(of_logits, filled, out=of_hidden[some])
+                torch.mm(part, filled, out=of_hidden[some])
             if of_weight is not None:
-                of_weight += of_logits.T @ inputs[some]
+                of_weight += part.T @ inputs[some]
         ctx.gradients = (of_hidden, of_weight if of_weight is None else of_weight[:size], of_bias)
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         return torch.cat([losses.sum()[None], losses])
@@ -154,4 +160,16 @@ class _LinearLosses(torch.autograd.Function):
 
 
 def _forward(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    return model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
+    with _one_sequence_a_row():
+        return model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
+
+
+@contextmanager
+def _one_sequence_a_row() -> Iterator[None]:
+    """Keep transformers from looking for several sequences in a row, for which it waits for the GPU at each call."""
+    find = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = lambda _: None
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = find
