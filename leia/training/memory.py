@@ -1,0 +1,65 @@
+"""Memory that runs out: one line that says what did not fit and what to do, whatever error torch has for it."""
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from leia.base.errors import InputError
+from leia.training.launch import OUT_OF_MEMORY
+
+_WORDS = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|bad_alloc|alloc_failed", re.IGNORECASE)
+"""In the errors of CUDA and its libraries, of torch's CPU allocator, of the system (ENOMEM) and of C++."""
+
+_LESS = "FIND_MICRO_BATCH=1 ./train.sh finds the micro batch that fits"
+_FEWER_STATES = "take OFFLOAD_OPTIMIZER_DEVICE=cpu (DeepSpeed), more GPUs, lora_rank or a smaller model"
+_PLACES = {"training_step": ("a micro batch", ""), "make_model": ("the model", _FEWER_STATES)}
+_PLACES |= {"step": ("the states of the optimizer", _FEWER_STATES)}
+"""By the innermost of these functions in which memory ran out: what did not fit, and what to do unless the batch is it."""
+
+
+class OutOfMemory(InputError):
+    """A run needs more memory than there is."""
+
+    exit_code = OUT_OF_MEMORY
+
+
+@contextmanager
+def memory_named(micro_batch: int) -> Iterator[None]:
+    """Raise `OutOfMemory` for whatever error says that memory ran out; `micro_batch`: sequences, of one process."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(describe(error, micro_batch)) from error
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether the error, or one that led to it, says so."""
+    if error is None:
+        return False
+    of_system = isinstance(error, OSError | RuntimeError | InputError) and _WORDS.search(str(error))
+    return bool(isinstance(error, torch.OutOfMemoryError | MemoryError) or of_system) or is_out_of_memory(
+        error.__cause__
+    )
+
+
+def describe(error: Exception, micro_batch: int) -> str:
+    called = [frame.name for frame in reversed(traceback.extract_tb(error.__traceback__))]
+    what, advice = next((_PLACES[name] for name in called if name in _PLACES), ("the run", ""))
+    asked = re.search(r"tried to allocate ([\d.]+ \w+)", str(error), re.IGNORECASE)
+    more = f", which asked for {_readable(asked[1])} more" if asked else ""
+    smaller = "a smaller per_device_train_batch_size, " if micro_batch > 1 else ""
+    batch = f"take {smaller}activation_checkpointing full or more GPUs; {_LESS}"
+    return (
+        f"the memory does not hold {what}{more} (per_device_train_batch_size is {micro_batch}); {advice or batch}"
+    )
+
+
+def _readable(size: str) -> str:
+    """torch's CPU allocator tells bytes, the one of a GPU `2.00 GiB`."""
+    number, unit = size.split()
+    return f"{int(number) / 2**30:.2f} GiB" if unit == "bytes" else size
