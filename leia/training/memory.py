@@ -13,11 +13,13 @@ from leia.training.launch import OUT_OF_MEMORY
 _WORDS = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|bad_alloc|alloc_failed", re.IGNORECASE)
 """In the errors of CUDA and its libraries, of torch's CPU allocator, of the system (ENOMEM) and of C++."""
 
-_LESS = "FIND_MICRO_BATCH=1 ./train.sh finds the micro batch that fits"
+_SMALLER = (
+    "take a smaller per_device_train_batch_size (FIND_MICRO_BATCH=1 ./train.sh finds the fastest that fits) or "
+    "activation_checkpointing full"
+)
 _FEWER_STATES = "take OFFLOAD_OPTIMIZER_DEVICE=cpu (DeepSpeed), more GPUs, lora_rank or a smaller model"
-_PLACES = {"training_step": ("a micro batch", ""), "make_model": ("the model", _FEWER_STATES)}
-_PLACES |= {"step": ("the states of the optimizer", _FEWER_STATES)}
-"""By the innermost of these functions in which memory ran out: what did not fit, and what to do unless the batch is it."""
+_PLACES = {"training_step": "a micro batch", "make_model": "the model", "step": "the states of the optimizer"}
+"""What did not fit, by the innermost of these functions in which memory ran out."""
 
 
 class OutOfMemory(InputError):
@@ -48,15 +50,18 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def describe(error: Exception, micro_batch: int) -> str:
+    """What did not fit, and what to do."""
     called = [frame.name for frame in reversed(traceback.extract_tb(error.__traceback__))]
-    what, advice = next((_PLACES[name] for name in called if name in _PLACES), ("the run", ""))
+    what = next((_PLACES[name] for name in called if name in _PLACES), "the run")
     asked = re.search(r"tried to allocate ([\d.]+ \w+)", str(error), re.IGNORECASE)
     more = f", which asked for {_readable(asked[1])} more" if asked else ""
-    smaller = "a smaller per_device_train_batch_size, " if micro_batch > 1 else ""
-    batch = f"take {smaller}activation_checkpointing full or more GPUs; {_LESS}"
-    return (
-        f"the memory does not hold {what}{more} (per_device_train_batch_size is {micro_batch}); {advice or batch}"
-    )
+    if what in ("the model", "the states of the optimizer"):
+        advice = _FEWER_STATES
+    elif micro_batch > 1:
+        advice = _SMALLER
+    else:
+        advice = f"take activation_checkpointing full; where it is that already, {_FEWER_STATES}"
+    return f"the memory does not hold {what}{more} (per_device_train_batch_size is {micro_batch}); {advice}"
 
 
 def _readable(size: str) -> str:

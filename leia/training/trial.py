@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import UsageError
 from leia.training.arguments import Experiment, accumulation_steps
@@ -73,6 +74,7 @@ class TrialTrainer(LeiaTrainer):
 
 def try_out(experiment: Experiment, args: TrainingArguments) -> None:
     """Train the steps of `args`, as `parse` has cut them; process 0 prints a `Trial` as JSON in its last line."""
+    disable_progress_bar()
     check_machine(experiment, args)
     if os.environ.get("LOCAL_WORLD_SIZE", str(args.world_size)) != str(args.world_size):
         raise UsageError("try_steps is for one machine, this run is on several; try the experiment on one of them")
