@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from leia.base.errors import InputError, UsageError
 from leia.base.outputs import held
-from leia.training import micro_batch
+from leia.training import micro_batch, trial
 from leia.training.arguments import parse
 from leia.training.launch import OUT_OF_MEMORY, STOPPED
 from leia.training.memory import OutOfMemory, memory_named
@@ -26,10 +26,10 @@ from leia.training.micro_batch import TryFailed, find_micro_batch
 from leia.training.trainer import LeiaTrainer
 from leia.training.trial import TrialTrainer, try_out
 
-LIMIT = "ulimit -d 4800000\n"
-"""A process with torch and transformers takes 1.6 GB; a step of one wide sequence 2 GB more, one of two 4 GB."""
+LIMIT = "ulimit -d 4600000\n"
+"""A process with torch and transformers takes 1.6 GB; a step of one wide sequence 1.5 GB more, one of four 6 GB."""
 
-WIDE = ["--max_length", "2048", "--global_batch_size", "2"]
+WIDE = ["--max_length", "1024", "--global_batch_size", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +94,24 @@ def test_a_try_leaves_a_run_in_its_folder_as_it_is_finished_or_going_on(workspac
 
 
 def test_the_speed_of_a_try_is_that_of_the_whole_step(workspace, capsys, monkeypatch):
-    """A step of 4 micro batches of 0.2 s and 0.3 s of the optimizer; the try's own have 2."""
-    loss, step = LeiaTrainer.compute_loss, AcceleratedOptimizer.step
-    monkeypatch.setattr(LeiaTrainer, "compute_loss", lambda *given, **named: time.sleep(0.2) or loss(*given, **named))
-    monkeypatch.setattr(AcceleratedOptimizer, "step", lambda *given: time.sleep(0.3) or step(*given))
+    """A step of 4 micro batches of 2 s and 3 s of the optimizer; the try's own have 2 micro batches."""
+    clock = [0.0]
+
+    def take(seconds, owner, name):
+        function = getattr(owner, name)
+
+        def slow(*given, **named):
+            clock[0] += seconds
+            return function(*given, **named)
+
+        monkeypatch.setattr(owner, name, slow)
+
+    take(2.0, LeiaTrainer, "compute_loss")
+    take(3.0, AcceleratedOptimizer, "step")
+    monkeypatch.setattr(trial, "_now", lambda: clock[0])
     try_here(workspace, "absent")
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert 1.1 < 8 * 64 / found["tokens_per_second"] < 1.4
+    assert 8 * 64 / found["tokens_per_second"] == pytest.approx(4 * 2 + 3)
 
 
 def test_the_slowest_process_and_the_one_with_most_memory_count_and_the_first_step_does_not():
@@ -184,26 +195,30 @@ def one_line_of_memory(text):
     assert "Traceback" not in text
     (line,) = [line for line in text.splitlines() if line.startswith("error: ")]
     assert line == text.splitlines()[-1]
-    assert line.startswith("error: the memory does not hold a micro batch") and "size is 2); take a smaller" in line
+    assert line.startswith("error: the memory does not hold a micro batch") and "size is 4); take a smaller" in line
 
 
 def test_memory_that_runs_out_is_one_line_with_an_exit_code_of_its_own(workspace, narrow_memory):
-    one_line_of_memory(workspace.train("full", *WIDE, code=OUT_OF_MEMORY, **narrow_memory))
+    options = [*WIDE, "--per_device_train_batch_size", "4"]
+    one_line_of_memory(workspace.train("full", *options, code=OUT_OF_MEMORY, **narrow_memory))
 
 
 @pytest.mark.thorough
 def test_of_two_processes_whose_memory_runs_out_one_says_so(workspace, narrow_memory):
     machine = {"ACCELERATE_CONFIG": workspace.machine("ddp")}
-    options = [*WIDE, "--global_batch_size", "4"]
+    options = [*WIDE, "--per_device_train_batch_size", "4", "--global_batch_size", "8"]
     one_line_of_memory(workspace.train("full ddp", *options, code=OUT_OF_MEMORY, **narrow_memory, **machine))
 
 
 @pytest.mark.thorough
 def test_two_processes_try_together_and_one_tells(workspace, temporary):
-    text = workspace.train("absent", "--try_steps", "2", ACCELERATE_CONFIG=workspace.machine("ddp"))
+    text = workspace.train(
+        "absent", "--try_steps", "2", ACCELERATE_CONFIG=workspace.machine("ddp"), TMPDIR=str(temporary)
+    )
     (found,) = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert (found["micro_batch"], found["accumulation"]) == (2, 2)
-    assert not (workspace.folder / "absent").exists() and not list(temporary.iterdir())
+    left = [path.name for path in temporary.iterdir() if not path.name.startswith("torchelastic_")]  # of its launcher
+    assert not left and not (workspace.folder / "absent").exists()
 
 
 def faked(monkeypatch, share, speeds):
@@ -254,7 +269,12 @@ def test_only_lack_of_memory_beyond_the_first_try_is_no_failure(monkeypatch, tmp
 
 def search(workspace, *words, **settings):
     command = [sys.executable, str(ROOT / "scripts/find_micro_batch.py"), "--config_file", *words]
-    settings |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": workspace.environment}
+    settings |= {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "env": workspace.environment | {"TMPDIR": tempfile.gettempdir()},
+    }
     return subprocess.Popen(command, **settings)
 
 
@@ -287,10 +307,12 @@ def test_a_search_prints_the_number_and_a_table_of_what_fits(workspace, narrow_m
     command = ["bash", "-c", f'{LIMIT}exec "$@"', "bash", sys.executable, str(ROOT / "scripts/find_micro_batch.py")]
     environment = workspace.environment | {"TMPDIR": str(temporary)}
     ended = subprocess.run([*command, "--config_file", *words], env=environment, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
-    head, one, two = ended.stderr.splitlines()
+    assert ended.returncode == 0, ended.stderr
+    head, *rows = ended.stderr.splitlines()
     assert head.split() == ["micro", "batch", "tokens/s", "memory"]
-    assert one.split()[0] == "1" and one.endswith(" GiB") and two.split() == ["2", "does", "not", "fit"]
+    assert rows[0].split()[0] == "1" and rows[0].endswith(" GiB")
+    assert rows[-1].split()[1:] == ["does", "not", "fit"] and rows[-1].split()[0] in ("2", "4")
+    assert ended.stdout.strip() in ("1", "2") and ended.stdout.endswith("\n")
     assert not (workspace.folder / "absent").exists() and not list(temporary.iterdir())
 
 
