@@ -188,7 +188,8 @@ def _cut(namespace: Namespace, steps: int) -> None:
     """Make a run a try of so many steps, of one micro batch whose gradients are kept and one that ends the step."""
     namespace.max_steps, namespace.logging_steps = steps, 1
     namespace.gradient_accumulation_steps = min(2, namespace.gradient_accumulation_steps)
-    namespace.save_strategy, namespace.report_to, namespace.resume_from_checkpoint = "no", "none", None
+    namespace.save_strategy, namespace.report_to, namespace.push_to_hub = "no", "none", False
+    namespace.resume_from_checkpoint = None
 
 
 def _quieten() -> None:

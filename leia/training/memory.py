@@ -1,5 +1,6 @@
 """Memory that runs out: one line that says what did not fit and what to do, whatever error torch has for it."""
 
+import errno
 import re
 import traceback
 from collections.abc import Iterator
@@ -43,10 +44,13 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether the error, or one that led to it, says so."""
     if error is None:
         return False
-    of_system = isinstance(error, OSError | RuntimeError | InputError) and _WORDS.search(str(error))
-    return bool(isinstance(error, torch.OutOfMemoryError | MemoryError) or of_system) or is_out_of_memory(
-        error.__cause__
-    )
+    if isinstance(error, OSError) and error.errno:  # its words may hold the name of a file
+        says_so = error.errno == errno.ENOMEM
+    else:
+        says_so = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+            not isinstance(error, InputError) and _WORDS.search(str(error)) is not None
+        )
+    return says_so or is_out_of_memory(error.__cause__)
 
 
 def describe(error: Exception, micro_batch: int) -> str:

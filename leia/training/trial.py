@@ -78,7 +78,7 @@ def try_out(experiment: Experiment, args: TrainingArguments) -> None:
     check_machine(experiment, args)
     if os.environ.get("LOCAL_WORLD_SIZE", str(args.world_size)) != str(args.world_size):
         raise UsageError("try_steps is for one machine, this run is on several; try the experiment on one of them")
-    if torch.cuda.is_available():
+    if args.device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
     micro_batch = args.per_device_train_batch_size
     accumulation = accumulation_steps(experiment.global_batch_size, args.world_size, micro_batch)

@@ -73,7 +73,8 @@ def contents(folder):
 def test_a_try_says_what_it_found_and_writes_nothing(workspace, temporary, capsys, monkeypatch):
     monkeypatch.chdir(temporary)
     before = contents(workspace.folder)
-    try_here(workspace, "absent", "--save_steps", "1", "--report_to", "tensorboard", "--resume_from_checkpoint", "last")
+    told = ["--save_steps", "1", "--report_to", "tensorboard", "--push_to_hub", "--resume_from_checkpoint", "last"]
+    try_here(workspace, "absent", *told, validation_articles=5)
     *lines, last = capsys.readouterr().out.splitlines()
     assert "1 process x 2 sequences x 2 accumulation = 4 sequences x 64 tokens; 2 steps" in lines[1]
     assert [line.split()[1] for line in lines[2:]] == ["1/2", "2/2"]
@@ -185,7 +186,11 @@ def test_no_smaller_micro_batch_than_1_is_advised():
 
 
 def test_another_error_stays_what_it_is():
-    for error in (RuntimeError("shapes do not fit"), InputError("no such file"), OSError(28, "No space left")):
+    for error in (
+        RuntimeError("shapes"),
+        InputError("out of memory/model"),
+        OSError(2, "No such file", "out of memory/x"),
+    ):
         with pytest.raises(type(error)) as raised, memory_named(4):
             raise error
         assert raised.value is error
