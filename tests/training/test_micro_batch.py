@@ -67,14 +67,13 @@ def try_here(workspace, output, *options, **settings):
 
 
 def contents(folder):
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    return {path: (path.stat().st_mtime_ns, path.is_dir() or path.read_bytes()) for path in folder.rglob("*")}
 
 
 def test_a_try_says_what_it_found_and_writes_nothing(workspace, temporary, capsys, monkeypatch):
     monkeypatch.chdir(temporary)
     before = contents(workspace.folder)
-    told = ["--save_steps", "1", "--report_to", "tensorboard", "--push_to_hub", "--resume_from_checkpoint", "last"]
-    try_here(workspace, "absent", *told, validation_articles=5)
+    try_here(workspace, "absent", "--save_steps", "1", "--resume_from_checkpoint", "nowhere", validation_articles=5)
     *lines, last = capsys.readouterr().out.splitlines()
     assert "1 process x 2 sequences x 2 accumulation = 4 sequences x 64 tokens; 2 steps" in lines[1]
     assert [line.split()[1] for line in lines[2:]] == ["1/2", "2/2"]
@@ -82,6 +81,13 @@ def test_a_try_says_what_it_found_and_writes_nothing(workspace, temporary, capsy
     assert (found["micro_batch"], found["accumulation"]) == (2, 4)
     assert found["tokens_per_second"] > 0 and found["peak_memory_gib"] > 0.1
     assert contents(workspace.folder) == before and not list(temporary.iterdir())
+
+
+def test_no_service_hears_of_a_try(tmp_path):
+    given = {"model_name_or_path": "model", "wikipedia_dataset_dir": "dataset", "try_steps": 2}
+    words = ["--output_dir", str(tmp_path), "--report_to", "tensorboard", "--push_to_hub"]
+    args = parse(ROOT / "configs/train/tiny_cpu.yaml", given, words)[1]
+    assert not args.report_to and not args.push_to_hub
 
 
 def test_a_try_leaves_a_run_in_its_folder_as_it_is_finished_or_going_on(workspace, capsys):
@@ -92,6 +98,7 @@ def test_a_try_leaves_a_run_in_its_folder_as_it_is_finished_or_going_on(workspac
         try_here(workspace, "there", "--seed", "7")
     assert capsys.readouterr().out.splitlines()[-1].startswith('{"micro_batch": 2')
     assert contents(folder) == before
+    assert "try_steps" not in (folder / "README.md").read_text(), "a model has nothing to say of tries"
 
 
 def test_the_speed_of_a_try_is_that_of_the_whole_step(workspace, capsys, monkeypatch):
