@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
-from training_workspace import ROOT, SIZES, STEP_OPTIONS, Workspace, processes_below
+from training_workspace import ROOT, SIZES, STEP_OPTIONS, Workspace, processes_below, read_until
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from leia.base.errors import InputError, UsageError
@@ -222,6 +222,10 @@ def test_of_two_processes_whose_memory_runs_out_one_says_so(workspace, narrow_me
     one_line_of_memory(workspace.train("full ddp", *options, code=OUT_OF_MEMORY, **narrow_memory, **machine))
 
 
+def left_of_a_try(temporary):
+    return [path.name for path in temporary.iterdir() if not path.name.startswith("torchelastic_")]  # of its launcher
+
+
 @pytest.mark.thorough
 def test_two_processes_try_together_and_one_tells(workspace, temporary):
     text = workspace.train(
@@ -229,8 +233,7 @@ def test_two_processes_try_together_and_one_tells(workspace, temporary):
     )
     (found,) = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert (found["micro_batch"], found["accumulation"]) == (2, 2)
-    left = [path.name for path in temporary.iterdir() if not path.name.startswith("torchelastic_")]  # of its launcher
-    assert not left and not (workspace.folder / "absent").exists()
+    assert not left_of_a_try(temporary) and not (workspace.folder / "absent").exists()
 
 
 def faked(monkeypatch, share, speeds):
@@ -328,20 +331,38 @@ def test_a_search_prints_the_number_and_a_table_of_what_fits(workspace, narrow_m
     assert not (workspace.folder / "absent").exists() and not list(temporary.iterdir())
 
 
-@pytest.mark.thorough
+WAITS = """
+import signal, time
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # as train.py does
+open("begun", "w").close()
+time.sleep(120)
+"""
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, STOPPED), (signal.SIGINT, 1)])
-def test_a_search_that_is_stopped_ends_its_try(workspace, temporary, number, code):
-    process = search(workspace, *training_words(workspace, "--max_length", "2048", "--global_batch_size", "1024"))
-    while not (trying := processes_below(process, "train.py")[1:]):
-        assert process.poll() is None
-        time.sleep(0.1)
-    while not list(temporary.glob("tmp*")):  # of the try
+def test_a_search_that_is_stopped_ends_its_try(workspace, tmp_path, number, code):
+    script = tmp_path / "waits.py"
+    script.write_text(WAITS)
+    process = search(workspace, workspace.environment["ACCELERATE_CONFIG"], str(script), cwd=tmp_path)
+    while not (tmp_path / "begun").exists():
         assert process.poll() is None
         time.sleep(0.01)
+    trying = processes_below(process, "waits.py")
     process.send_signal(number)
-    process.communicate()
-    assert process.returncode == code and not any(one.is_running() for one in trying)
-    assert not (workspace.folder / "absent").exists() and not list(temporary.iterdir())
+    assert process.communicate(timeout=60)[0] == "" and process.returncode == code
+    assert len(trying) == 2 and not any(one.is_running() for one in trying), "the launcher and the script"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["cpu", "ddp"])
+def test_a_try_that_is_stopped_ends_at_once_and_leaves_nothing(workspace, temporary, kind):
+    machine = workspace.machine(kind) if kind == "ddp" else ""
+    process = workspace.start("absent", "--try_steps", "9999", machine=machine, TMPDIR=str(temporary))
+    read_until(process, "step 2/")
+    process.terminate()
+    text = process.communicate()[0]
+    assert process.returncode == STOPPED and text.endswith("stopped; a try leaves nothing\n"), text
+    assert not left_of_a_try(temporary) and not (workspace.folder / "absent").exists()
 
 
 @pytest.mark.thorough
