@@ -4,10 +4,11 @@
 #   WIKIPEDIA_DATASET_DIR=work/ja/dataset RUN_NAME=leia-ja ./train.sh
 #   RESUME=1 RUN_NAME=leia-ja ... ./train.sh        # continue from the newest checkpoint
 #   TASKS=xcsqa_ja NUM_FEWSHOT_SAMPLES=4 ... ./train.sh    # score the model while it trains, too
+#   FIND_MICRO_BATCH=1 ... ./train.sh               # first find the micro batch that trains fastest, in minutes
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
 # Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) and Ctrl-C
-# save a checkpoint at the end of the step; the exit code is 143 then.
+# save a checkpoint at the end of the step; the exit code is 143 then. Where memory does not suffice it is 3.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/scripts/environment.sh"
@@ -55,7 +56,12 @@ if [[ "${RESUME:-0}" == 1 ]]; then
   arguments+=(--resume_from_checkpoint last)
 fi
 
+launcher=(-m leia.training.launch)
+if [[ "${FIND_MICRO_BATCH:-0}" == 1 ]]; then
+  launcher=("$here/scripts/find_micro_batch.py" --run) # which hands over to the launcher
+fi
+
 # LAUNCH_ARGS: options of accelerate launch, --num_machines and the like, from the Slurm launcher
 # shellcheck disable=SC2086  # it holds several words
-exec python -m leia.training.launch --config_file "$ACCELERATE_CONFIG" ${LAUNCH_ARGS:-} \
+exec python "${launcher[@]}" --config_file "$ACCELERATE_CONFIG" ${LAUNCH_ARGS:-} \
   "$here/scripts/train.py" "${arguments[@]}" "$@"

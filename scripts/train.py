@@ -1,7 +1,8 @@
 r"""Fine-tune a model on a dataset of build_wikipedia_dataset.py; train.sh is its launcher.
 
 Reads a configuration of configs/train/, the dataset and the model; writes checkpoints, then the model with its
-tokenizer and card to --output_dir. SIGTERM saves a checkpoint at the end of the step and exits with 143.
+tokenizer and card to --output_dir. SIGTERM saves a checkpoint at the end of the step and exits with 143; 3 is the exit
+code where memory runs out.
 Options of transformers' TrainingArguments may be added, but for those that follow from others: --output_dir (required),
 --run_name, --learning_rate, --max_steps, --save_steps, --seed, --per_device_train_batch_size, --report_to,
 --resume_from_checkpoint (last, or a folder) and so on.
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 PAPER = Path(__file__).parents[1] / "configs" / "train" / "llama2_7b.yaml"
 
 
-def nothing_saved(more: tuple[str, ...], **_: Any) -> str:
+def nothing_saved(more: tuple[str, ...], try_steps: int | None, **_: Any) -> str:
     """What a run says that is stopped before it trains: what it has saved, it saved when it ran before."""
+    if try_steps:
+        return "stopped; a try leaves nothing"
     if any(word.startswith("--resume_from_checkpoint") for word in more):
         return "stopped before there was anything new to save; the same command with RESUME=1 continues"
     return "stopped before the first checkpoint; the same command begins again"
@@ -42,9 +45,15 @@ def nothing_saved(more: tuple[str, ...], **_: Any) -> str:
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TrainingArguments]...")
 def main(config: str, more: tuple[str, ...], **options: Any) -> int:
     experiment, args = parse(config, options, more)
+    from leia.training.memory import memory_named
     from leia.training.run import train
+    from leia.training.trial import try_out
 
-    return 0 if train(experiment, args, shlex.join(["python", *sys.argv]), task_scores(experiment)) else STOPPED
+    with memory_named(args.per_device_train_batch_size):
+        if experiment.try_steps:
+            try_out(experiment, args)
+            return 0
+        return 0 if train(experiment, args, shlex.join(["python", *sys.argv]), task_scores(experiment)) else STOPPED
 
 
 def task_scores(experiment: Experiment) -> "TaskScores | None":

@@ -6,6 +6,7 @@ that an ablation is its one line of difference.
 import math
 import os
 import warnings
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -72,6 +73,9 @@ class Experiment:
         "Machine", "Where DeepSpeed keeps the optimizer's states: none or cpu. Empty: as its file says.", ""
     )
     peak_tflops: float = setting("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
+    try_steps: int = setting(
+        "Machine", "Only try so many steps, cut to 2 micro batches, for speed and memory; write nothing. 0: train.", 0
+    )
 
     def __post_init__(self) -> None:
         strategy = self.entity_name_insertion_strategy
@@ -90,8 +94,9 @@ class Experiment:
             raise UsageError("fp8 is for training all weights; leave it or lora_rank out")
         if self.offload_optimizer_device not in ("", "none", "cpu"):
             raise UsageError(f"offload_optimizer_device is {self.offload_optimizer_device}; expected none or cpu")
-        if self.validation_articles < 0:
-            raise UsageError(f"validation_articles is {self.validation_articles}; expected at least 0")
+        for name in ("validation_articles", "try_steps"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected at least 0")
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
@@ -171,10 +176,20 @@ def parse(
     namespace.gradient_accumulation_steps = accumulation_steps(
         experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
     )
+    if experiment.try_steps:
+        _cut(namespace, experiment.try_steps)
     try:
         return experiment, TrainingArguments(**vars(namespace) | FIXED)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _cut(namespace: Namespace, steps: int) -> None:
+    """Make a run a try of so many steps, of one micro batch whose gradients are kept and one that ends the step."""
+    namespace.max_steps, namespace.logging_steps = steps, 1
+    namespace.gradient_accumulation_steps = min(2, namespace.gradient_accumulation_steps)
+    namespace.save_strategy, namespace.report_to, namespace.push_to_hub = "no", "none", False
+    namespace.resume_from_checkpoint = None
 
 
 def _quieten() -> None:

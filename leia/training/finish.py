@@ -82,6 +82,7 @@ def model_card(
 ) -> str:
     """Markdown with the metadata that the model hub reads; every setting that differs from transformers' default."""
     settings = {**dataclasses.asdict(experiment), **run, **_changed(args), "num_processes": args.world_size}
+    del settings["try_steps"]
     rows = [(name, json.dumps(value, ensure_ascii=False, default=str)) for name, value in settings.items()]
     tally = to_json(manifest["tally"]) if manifest else "The dataset has no manifest.\n"
     return f"""\

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 STOPPED = 128 + signal.SIGTERM
 """Exit code of a run that was stopped, and can be continued or begun again."""
 
+OUT_OF_MEMORY = 3
+"""Exit code of a run that needs more memory than there is."""
+
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _MESSAGE_FILE = "TORCHELASTIC_ERROR_FILE"  # set by torch's launcher, which reads the file into a `ProcessFailure`
 

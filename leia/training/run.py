@@ -75,9 +75,7 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
             print(run.beginning(), flush=True)
         if run.finished:
             return True
-        check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
-        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-        check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
+        tokenizer = checked_tokenizer(run)
         if is_first:
             output_dir.mkdir(parents=True, exist_ok=True)
         trainer = make_trainer(run, tokenizer, score_tasks)
@@ -109,6 +107,16 @@ def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
             "ACCELERATE_CONFIG=configs/accelerate/single_gpu.yaml is for one GPU"
         )
+
+
+def checked_tokenizer(run: Run) -> PreTrainedTokenizerBase:
+    """The tokenizer of the run's model. Raises `InputError` where model, tokenizer and dataset do not fit."""
+    experiment = run.experiment
+    check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
+    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+    is_first = run.args.process_index == 0
+    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
+    return tokenizer
 
 
 def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path) -> Run:
@@ -176,7 +184,12 @@ def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
     return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
 
 
-def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase, score_tasks: TaskScorer | None) -> LeiaTrainer:
+def make_trainer(
+    run: Run,
+    tokenizer: PreTrainedTokenizerBase,
+    score_tasks: TaskScorer | None = None,
+    kind: type[LeiaTrainer] = LeiaTrainer,
+) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
     training, held_out = hold_out(run.dataset, experiment.validation_articles)
     wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
@@ -198,7 +211,7 @@ def make_trainer(run: Run, tokenizer: PreTrainedTokenizerBase, score_tasks: Task
     if args.process_index == 0:
         print(describe(run, attention), flush=True)
     try:
-        return LeiaTrainer(
+        return kind(
             model=model,
             args=args,
             train_dataset=blocks,
