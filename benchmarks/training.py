@@ -32,9 +32,8 @@ from leia.base.errors import InputError
 from leia.base.text import markdown_table
 from leia.data import LeiaConstantLengthDataset
 from leia.training.arguments import parse
-from leia.training.layers import prepare_layers, use_fp8
 from leia.training.metrics import peak_flops
-from leia.training.model import add_lora, choose_attention
+from leia.training.model import choose_attention, prepare
 from leia.training.trainer import LeiaTrainer
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
@@ -139,7 +138,7 @@ def training(
             continue
         try:
             what, rate, flops, memory = measure_what_fits(settings, work, device)
-        except (InputError, torch._dynamo.exc.TorchDynamoException) as error:
+        except (ImportError, InputError, torch._dynamo.exc.TorchDynamoException) as error:
             why = str(error).strip().splitlines()[0]
             click.echo(f"{settings.change}: {why}", err=True)
             rows.append((settings.change, why, "", "", "", ""))
@@ -208,13 +207,8 @@ def make_trainer(settings: Settings, work: Work, device: torch.device, folder: s
     collator = make_collator(dataset)
     tag_ids = (collator.start_token_id, collator.end_token_id)
     model = make_random_model(work.shape, device, torch.bfloat16 if experiment.lora_rank else torch.float32)
-    if experiment.lora_rank:
-        model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
-    if experiment.fp8:
-        use_fp8(model)
-    prepare_layers(model, experiment.activation_checkpointing, experiment.torch_compile)
     trainer = LeiaTrainer(
-        model=model,
+        model=prepare(model, experiment, args, tag_ids),
         args=args,
         train_dataset=LeiaConstantLengthDataset(dataset, work.max_length, *tag_ids, 0.5, "right", shuffle=True),
         data_collator=collator,

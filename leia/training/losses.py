@@ -122,7 +122,7 @@ class _LinearLosses(torch.autograd.Function):
         kind, size = hidden.device.type, len(weight)
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         inputs = hidden.to(dtype)
-        filled = functional.pad(weight.to(dtype), (0, 0, 0, -size % _MULTIPLE if hidden.is_cuda else 0))
+        filled = functional.pad(weight.to(dtype), (0, 0, 0, -size % _MULTIPLE))
         of_hidden = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
         of_weight = torch.zeros_like(filled, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         of_bias = torch.zeros_like(bias, dtype=torch.float32) if ctx.needs_input_grad[2] else None

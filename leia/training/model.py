@@ -60,12 +60,22 @@ def make_model(
     dtype = torch.bfloat16 if narrow else torch.float32
     model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
     tag_ids = add_tags(model, tokenizer)
+    return prepare(model, experiment, args, tag_ids), tag_ids
+
+
+def prepare(
+    model: PreTrainedModel, experiment: Experiment, args: TrainingArguments, tag_ids: tuple[int, int]
+) -> torch.nn.Module:
+    """`model`, which has the tags, as this run trains it: with adapters or not, and how its layers run."""
     if experiment.lora_rank:
         model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
     if experiment.fp8:
         use_fp8(model)
+    if args.bf16:
+        # What layers hand on has 16 bits, as under DeepSpeed and FSDP; autocast alone would leave it 32.
+        model.get_input_embeddings().register_forward_hook(lambda _, __, embedded: embedded.to(torch.bfloat16))
     prepare_layers(model, experiment.activation_checkpointing, experiment.torch_compile)
-    return model, tag_ids
+    return model
 
 
 def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
