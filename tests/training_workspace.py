@@ -41,7 +41,8 @@ MACHINES = {
     "zero3": "distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 3, zero3_init_flag: true, "
     "zero3_save_16bit_model: true, deepspeed_multinode_launcher: standard}",
     "fsdp2": "distributed_type: FSDP\nfsdp_config: {fsdp_version: 2, fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP, "
-    "fsdp_state_dict_type: FULL_STATE_DICT, fsdp_cpu_ram_efficient_loading: true}",
+    "fsdp_state_dict_type: FULL_STATE_DICT, fsdp_cpu_ram_efficient_loading: true, fsdp_reshard_after_forward: false}",
+    "zero1": "distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 1}",
 }
 
 AS_ON_GPUS = """

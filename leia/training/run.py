@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainingArguments
@@ -164,7 +165,10 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
            "disable_entity_name_token_loss", "no_separator_tokens", "validation_articles",
            "global_batch_size", "lora_rank")  # fmt: skip
     fsdp = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true"
-    states = f"DeepSpeed, {count_processes(args.world_size)}" if args.deepspeed_plugin else "FSDP" if fsdp else "whole"
+    states = "FSDP" if fsdp else "whole"
+    if args.deepspeed_plugin:
+        stage = args.deepspeed_plugin.zero_stage
+        states = f"DeepSpeed{'' if stage == 3 else f' ZeRO-{stage}'}, {count_processes(args.world_size)}"
     return {
         "model": Path(experiment.model_name_or_path).name,
         "dataset": dataset_fingerprint,
@@ -180,7 +184,11 @@ def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
         if checkpoints.read_saved(checkpoint / checkpoints.LOG_FILE)["global_step"] >= trainer.args.max_steps:
             return checkpoint
         trainer.train_dataset.load_state_dict(checkpoints.read_saved(checkpoint / checkpoints.STREAM_FILE))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        reason = first_line(error).removesuffix(":")
+        raise InputError(f"torch_compile: the layers cannot be compiled here ({reason}); leave it out") from error
     return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
 
 
@@ -211,7 +219,7 @@ def make_trainer(
     if args.process_index == 0:
         print(describe(run, attention), flush=True)
     try:
-        return kind(
+        trainer = kind(
             model=model,
             args=args,
             train_dataset=blocks,
@@ -221,10 +229,20 @@ def make_trainer(
             peak_flops=peak_flops(experiment.peak_tflops),
             evaluation=evaluation,
         )
+        find_optimizer(args, model)
+        return trainer
     except (ImportError, RuntimeError) as error:  # a service of --report_to is not installed or refuses the run
         if args.report_to and any(name in str(error).lower() for name in args.report_to):
             raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error
         raise
+
+
+def find_optimizer(args: TrainingArguments, model: torch.nn.Module) -> None:
+    """Raise `InputError` where a package is missing that the optimizer needs."""
+    try:
+        LeiaTrainer.get_optimizer_cls_and_kwargs(args, model)
+    except ImportError as error:
+        raise InputError(f"optim is {args.optim.value}: {first_line(error)}") from error
 
 
 def validation_blocks(dataset: Dataset, experiment: Experiment, names: dict[str, Any]) -> list[dict[str, Tensor]]:

@@ -1,0 +1,121 @@
+"""Layers that compute again, compiled ones and both: the same losses and gradients, and no more work than was asked."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from training_workspace import Workspace
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from leia.base.errors import InputError
+from leia.training.layers import layers_of, prepare_layers, use_fp8
+from leia.training.losses import TokenLosses
+from leia.training.model import add_lora
+
+LAYERS = 6
+KINDS = ("untied", "tied", "adapters")
+
+
+def make(kind="untied", dropout=0.1):
+    torch.manual_seed(1)
+    tied = {"tie_word_embeddings": True} if kind == "tied" else {}
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=LAYERS,
+                    num_attention_heads=2, num_key_value_heads=1, attention_dropout=dropout, **tied)
+    )  # fmt: skip
+    return (add_lora(model, 2, (48, 49), seed=1) if kind == "adapters" else model).train()
+
+
+def losses_and_gradients(model, steps=1):
+    """Of `steps` batches with labels at other places each, as tags and names have them."""
+    token_losses, found = TokenLosses(model), []
+    torch.manual_seed(2)
+    for _ in range(steps):
+        ids = torch.randint(0, 50, (2, 24))
+        total, losses = token_losses(model, ids, ids.masked_fill(torch.rand(ids.shape) < 0.3, -100))
+        (total / 20).backward()
+        found.append(losses)
+    gradients = [weight.grad for weight in model.parameters() if weight.requires_grad]
+    assert all(gradient is not None for gradient in gradients)
+    return found + gradients
+
+
+@pytest.mark.parametrize("recomputed", ["selective", "full"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_computed_again_is_the_same(kind, recomputed):
+    model = make(kind)
+    prepare_layers(model, recomputed, compiled=False)
+    for found, expected in zip(losses_and_gradients(model), losses_and_gradients(make(kind)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_products_and_attention_are_computed_again_only_by_full():
+    counted = {}
+    for recomputed in ("none", "selective", "full"):
+        model = make()
+        prepare_layers(model, recomputed, compiled=False)
+        token_losses, ids = TokenLosses(model), torch.randint(0, 50, (2, 24))
+        token_losses.needs_logits = False
+        with FlopCounterMode(display=False) as counter:
+            token_losses(model, ids, ids)[0].backward()
+        counted[recomputed] = counter.get_total_flops()
+    assert counted["none"] == counted["selective"] < counted["full"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "recomputed"),
+    [
+        ("untied", "selective"),
+        *(
+            pytest.param(kind, recomputed, marks=pytest.mark.thorough)
+            for kind in KINDS
+            for recomputed in ("none", "selective", "full")
+            if (kind, recomputed) != ("untied", "selective")
+        ),
+    ],
+)
+def test_layers_are_compiled_once_and_find_the_same(kind, recomputed):
+    """For all layers and all batches, wherever tags and names lie in them."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    model = make(kind, dropout=0.0)  # compiled code draws other numbers for it
+    prepare_layers(model, recomputed, compiled=True)
+    expected = losses_and_gradients(make(kind, dropout=0.0), steps=3)
+    for one, other in zip(losses_and_gradients(model, steps=3), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_layers_that_transformers_does_not_know_are_refused():
+    class Unknown(PreTrainedModel):
+        pass
+
+    model = Unknown(LlamaConfig())
+    assert layers_of(model) == []
+    prepare_layers(model, "none", compiled=False)
+    for recomputed, compiled in (("full", False), ("none", True)):
+        with pytest.raises(InputError, match=r"Unknown: its layers are not known .*activation_checkpointing none"):
+            prepare_layers(model, recomputed, compiled)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_8_bits_are_refused_where_they_cannot_be():
+    with pytest.raises(InputError, match=r"fp8: needs a GPU of Ada's .* this is a CPU"):
+        use_fp8(make())
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("layers"))
+
+
+def test_a_missing_package_of_the_optimizer_is_one_line(workspace):
+    with pytest.raises(InputError, match=r"optim is adamw_torch_8bit: .*torchao"):
+        workspace.train_here("8 bits", "--optim", "adamw_torch_8bit")
+
+
+@pytest.mark.thorough
+def test_a_layer_that_does_not_compile_is_one_line(workspace):
+    """For lack of a compiler, say."""
+    nowhere = {"CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(workspace.folder / "cache")}
+    text = workspace.train("not compiled", "--torch_compile", "true", code=1, **nowhere)
+    assert text.splitlines()[-1].startswith("error: torch_compile: ") and "Traceback" not in text
