@@ -6,7 +6,6 @@ take the softmax in 32 bits. The harness's best batch size is found first, on a 
 in turn on all of them. The harness beside itself, at other batch sizes, says what rounding alone makes of the scores.
 On an H100, Llama 2 7B takes about a minute.
 
-    python scripts/benchmark.py evaluation
     python scripts/benchmark.py evaluation --xcsr_dir xcsr --tokenizer meta-llama/Llama-2-7b-hf
 """
 
@@ -20,24 +19,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from benchmarks.made_up_items import make_tokenizer, make_up_requests
-from leia.base.cli import EXISTING_FOLDER, command
+from leia.base.cli import EXISTING_FOLDER, command, option
 from leia.base.errors import UsageError
 from leia.base.text import markdown_table
 
 if TYPE_CHECKING:
-    import torch
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NUM_FEWSHOT = 4
 NUM_CHOICES = 5
-SHAPES = {  # hidden size, that of the MLP, layers, heads
-    "llama2_7b": (4096, 11008, 32, 32),
-    "small": (640, 1728, 12, 10),
-    "tiny": (32, 64, 2, 2),
-}
-MAX_LENGTH = 2048
 
 
 class Defaults(NamedTuple):
@@ -57,15 +49,15 @@ CPU = Defaults("small", "float32", 5, 8, (16, 8, 4, 2, 1), math.inf)
 
 
 @command
-@click.option("--shape", type=click.Choice(list(SHAPES)), show_default="llama2_7b on a GPU, else small (100M)",
-              help="The model's size.")  # fmt: skip
-@click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32"]),
+@option("Model", "--shape", type=click.Choice(["llama2_7b", "small", "tiny"]), help="The model's size.",
+        show_default="llama2_7b on a GPU, else small (100M)")  # fmt: skip
+@option("Model", "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]),
               show_default="float16 on a GPU, else float32", help="The model's precision.")  # fmt: skip
-@click.option("--xcsr_dir", type=EXISTING_FOLDER, show_default="made-up items", help="Local copy of X-CSR.")
-@click.option("--tokenizer", help="With --xcsr_dir: folder or hub name of a tokenizer, say Llama 2's.")
-@click.option("--items_per_language", type=click.IntRange(1), show_default="16 on a GPU, else 5",
+@option("Items", "--xcsr_dir", type=EXISTING_FOLDER, show_default="made-up items", help="Local copy of X-CSR.")
+@option("Items", "--tokenizer", help="With --xcsr_dir: folder or hub name of a tokenizer, say Llama 2's.")
+@option("Items", "--items_per_language", type=click.IntRange(1), show_default="16 on a GPU, else 5",
               help="How many items of each language.")  # fmt: skip
-@click.option("--rounds", default=2, type=click.IntRange(1), help="How often each side is timed; its best counts.")
+@option("Items", "--rounds", default=2, type=click.IntRange(1), help="How often each side is timed; its best counts.")
 def evaluation(
     shape: str | None,
     dtype: str | None,
@@ -78,6 +70,7 @@ def evaluation(
         raise UsageError("--xcsr_dir and --tokenizer: expected both or neither, found one; give both")
     import torch
 
+    from benchmarks.random_llama import make_random_llama
     from leia.data.tokenizers import load_tokenizer
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -91,7 +84,8 @@ def evaluation(
     else:
         loaded_tokenizer, requests = make_tokenizer(), make_up_requests(items_per_language, NUM_CHOICES)
     items = len(requests) // NUM_CHOICES
-    model = _random_llama(shape, len(loaded_tokenizer), getattr(torch, dtype), "cuda" if on_gpu else "cpu")
+    device = torch.device("cuda" if on_gpu else "cpu")
+    model = make_random_llama(shape, len(loaded_tokenizer), device, getattr(torch, dtype)).eval()
     card = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
     click.echo(
         f"{card}; Llama with {model.num_parameters() / 1e6:,.0f}M random parameters ({shape}), {dtype}; "
@@ -170,24 +164,6 @@ def _trial(lm: "HFLM", requests: list["Instance"], defaults: Defaults, rounds: i
         if runs[size].seconds > defaults.give_up * min(run.seconds for run in runs.values()):
             break
     return runs
-
-
-def _random_llama(shape: str, vocabulary_size: int, dtype: "torch.dtype", device: str) -> "PreTrainedModel":
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
-
-    torch.manual_seed(0)
-    hidden_size, intermediate_size, layers, heads = SHAPES[shape]
-    config = LlamaConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=hidden_size,
-        intermediate_size=intermediate_size,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        max_position_embeddings=MAX_LENGTH,
-    )
-    with torch.device(device):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
 
 
 def make_requests(items_per_language: int) -> list["Instance"]:

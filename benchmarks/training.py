@@ -24,10 +24,10 @@ from pathlib import Path
 
 import click
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.data import VOCABULARY_SIZE, made_up_articles, make_collator
-from leia.base.cli import command
+from benchmarks.random_llama import SHAPES, make_random_llama
+from leia.base.cli import command, option
 from leia.base.errors import InputError
 from leia.base.text import markdown_table
 from leia.data import LeiaConstantLengthDataset
@@ -37,16 +37,6 @@ from leia.training.model import choose_attention, prepare
 from leia.training.trainer import LeiaTrainer
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
-SHAPES = {
-    "llama2_7b": {
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "max_position_embeddings": 4096,
-    },
-    "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
-}
 HEAD = ("settings", "tokens/s", "MFU", "MFU of matrix product", "x published", "memory")
 
 
@@ -87,25 +77,32 @@ LORA = Settings("LoRA of configs/train/lora_24gb.yaml", "lora_24gb.yaml", whole_
 
 @dataclass(frozen=True)
 class Work:
-    """What is trained: the model's shape, tokens of a sequence, sequences of a step, steps after one that warms up."""
+    """What is trained: the model's shape and layers, tokens of a sequence, sequences of a step, steps after one that
+    warms up."""
 
-    shape: dict[str, int]
+    shape: str
+    num_layers: int | None
     max_length: int
     sequences: int
     steps: int
 
 
 @command
-@click.option("--shape", type=click.Choice(list(SHAPES)), default="llama2_7b", help="The model's size.")
-@click.option("--num_layers", type=click.IntRange(min=1), help="Layers, where they are not the shape's own.")
-@click.option("--max_length", type=click.IntRange(min=2), default=2048, help="Tokens of a sequence.")
-@click.option("--micro_batch_size", type=click.IntRange(min=1), default=4, help="Sequences at once, where it is not 1.")
-@click.option("--sequences", type=click.IntRange(min=1), default=32, help="Sequences of an optimizer step.")
-@click.option("--steps", type=click.IntRange(min=1), default=1, help="Optimizer steps to measure; one more warms up.")
-@click.option("--fsdp2", is_flag=True, help="Under FSDP2, on one GPU.")
-@click.option("--memory_gb", type=click.FloatRange(min=1), help="GB of the GPU's memory to use, where not all.")
-@click.option("--lines", default="", help="The lines with this in their name alone.")
-@click.option("--lora", is_flag=True, help="Adapters instead of all weights, as configs/train/lora_24gb.yaml has them.")
+@option("Model", "--shape", type=click.Choice(list(SHAPES)), default="llama2_7b", help="The model's size.")
+@option("Model", "--num_layers", type=click.IntRange(min=1), help="Layers, if not the shape's own.")
+@option("Step", "--max_length", type=click.IntRange(min=2), default=2048, help="Tokens of a sequence.")
+@option("Step", "--micro_batch_size", type=click.IntRange(min=1), default=4, help="Sequences at once, if not 1.")
+@option("Step", "--sequences", type=click.IntRange(min=1), default=32, help="Sequences of an optimizer step.")
+@option("Step", "--steps", type=click.IntRange(min=1), default=1, help="Optimizer steps to measure; one more warms up.")
+@option("Machine", "--fsdp2", is_flag=True, help="Under FSDP2, on one GPU.")
+@option(
+    "Machine",
+    "--memory_gb",
+    type=click.FloatRange(min=1),
+    help="GB of the GPU's memory to use.",
+)
+@option("Lines", "--lines", default="", help="The lines with this in their name alone.")
+@option("Lines", "--lora", is_flag=True, help="Adapters alone, as configs/train/lora_24gb.yaml has them.")
 def training(
     shape: str,
     num_layers: int | None,
@@ -123,12 +120,12 @@ def training(
         torch.cuda.set_per_process_memory_fraction(memory_gb * 1e9 / torch.cuda.mem_get_info()[1])
     if fsdp2:
         use_fsdp2()
-    work = Work(SHAPES[shape] | ({"num_hidden_layers": num_layers} if num_layers else {}), max_length, sequences, steps)
+    work = Work(shape, num_layers, max_length, sequences, steps)
     product, nominal = matrix_product_rate(device), peak_flops(0.0)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     said = f", {nominal / 1e12:,.0f} on the data sheet" if nominal else ""
     click.echo(
-        f"{shape}, {work.shape['num_hidden_layers']} layers, on {name}: {product / 1e12:.2f} TFLOP/s in a matrix "
+        f"{shape}{f', {num_layers} layers' if num_layers else ''}, on {name}: {product / 1e12:.2f} TFLOP/s in a matrix "
         f"product{said}; {choose_attention('auto')}, {max_length} tokens, {sequences} sequences a step, "
         f"torch {torch.__version__}{', FSDP2' if fsdp2 else ''}"
     )
@@ -206,7 +203,9 @@ def make_trainer(settings: Settings, work: Work, device: torch.device, folder: s
     dataset = made_up_articles(200)
     collator = make_collator(dataset)
     tag_ids = (collator.start_token_id, collator.end_token_id)
-    model = make_random_model(work.shape, device, torch.bfloat16 if experiment.lora_rank else torch.float32)
+    dtype = torch.bfloat16 if experiment.lora_rank else torch.float32
+    size, attention = VOCABULARY_SIZE + len(tag_ids), choose_attention("auto")
+    model = make_random_llama(work.shape, size, device, dtype, attention, work.num_layers).train()
     trainer = LeiaTrainer(
         model=prepare(model, experiment, args, tag_ids),
         args=args,
@@ -218,19 +217,6 @@ def make_trainer(settings: Settings, work: Work, device: torch.device, folder: s
     if settings.whole_logits:
         trainer.token_losses.needs_logits = True
     return trainer
-
-
-def make_random_model(shape: dict[str, int], device: torch.device, dtype: torch.dtype) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=VOCABULARY_SIZE + 2, dtype=dtype, **shape)
-    config._attn_implementation = choose_attention("auto")
-    with device:
-        default = torch.get_default_dtype()
-        torch.set_default_dtype(dtype)
-        try:
-            return LlamaForCausalLM(config).train()
-        finally:
-            torch.set_default_dtype(default)
 
 
 def use_fsdp2() -> None:

@@ -106,7 +106,9 @@ def exchanges(workspace, folder, kind, machine, micro_batch, steps):
         file.write(COUNTED)
     options = ["--use_cpu", "false"] if kind == "fsdp2" else []
     options += ["--per_device_train_batch_size", str(micro_batch), "--max_steps", str(steps), "--save_steps", "99"]
-    workspace.train(f"{folder.name}{kind}{micro_batch}{steps}", *options, ACCELERATE_CONFIG=machine, **variables)
+    workspace.train(
+        f"{folder.name} {Path(machine).stem} {micro_batch}", *options, ACCELERATE_CONFIG=machine, **variables
+    )
     counts = json.loads(Path(f"{told}0").read_text())
     return [counts.get(name, 0) for name in EXCHANGES]
 
@@ -121,11 +123,8 @@ def test_under_fsdp2_weights_are_gathered_and_gradients_exchanged_once_a_step(wo
 def test_how_often_processes_exchange_something(workspace, tmp_path):
     """With 2 and 4 micro batches a step: the same under FSDP2 and ZeRO-1, more under what these replace."""
     each_time = tmp_path / "each time.yaml"
-    each_time.write_text(
-        Path(workspace.machine("fsdp2"))
-        .read_text()
-        .replace("reshard_after_forward: false", "reshard_after_forward: true")
-    )
+    once = Path(workspace.machine("fsdp2")).read_text()
+    each_time.write_text(once.replace("reshard_after_forward: false", "reshard_after_forward: true"))
     machines = {
         "fsdp2": workspace.machine("fsdp2"),
         "zero1": workspace.machine("zero1"),
