@@ -163,7 +163,7 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
            "disable_entity_name_token_loss", "no_separator_tokens", "validation_articles",
-           "global_batch_size", "lora_rank")  # fmt: skip
+           "global_batch_size", "lora_rank", "fp8")  # fmt: skip
     fsdp = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true"
     states = "FSDP" if fsdp else "whole"
     if args.deepspeed_plugin:
@@ -262,9 +262,13 @@ def describe(run: Run, attention: str) -> str:
     strategy = experiment.entity_name_insertion_strategy
     probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
     probability += ", without tags" if experiment.no_separator_tokens else ""
+    layers = f"recomputed: {experiment.activation_checkpointing}"
+    layers += "".join(
+        f", {word}" for word, used in (("compiled", experiment.torch_compile), ("fp8", experiment.fp8)) if used
+    )
     held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
     return (
-        f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}\n"
+        f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}; {layers}\n"
         f"a step: {count_processes(args.world_size)} x {args.per_device_train_batch_size} sequences x "
         f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
         f"{experiment.max_length:,} tokens; {args.max_steps} steps"
