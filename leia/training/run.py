@@ -263,9 +263,8 @@ def describe(run: Run, attention: str) -> str:
     probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
     probability += ", without tags" if experiment.no_separator_tokens else ""
     layers = f"recomputed: {experiment.activation_checkpointing}"
-    layers += "".join(
-        f", {word}" for word, used in (("compiled", experiment.torch_compile), ("fp8", experiment.fp8)) if used
-    )
+    layers += ", compiled" if experiment.torch_compile else ""
+    layers += ", fp8" if experiment.fp8 else ""
     held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
     return (
         f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}; {layers}\n"

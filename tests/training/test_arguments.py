@@ -142,10 +142,10 @@ def test_accelerate_understands_every_machine(path):
     from accelerate.commands.config.config_args import load_config_from_file
 
     machine = load_config_from_file(str(path))
-    assert machine.num_processes == {"zero3_8gpu": 8, "zero3_multinode": 16, "fsdp2_8gpu": 8}.get(path.stem, 1)
+    assert machine.num_processes == (16 if "multinode" in path.stem else 8 if "8gpu" in path.stem else 1)
     assert machine.use_cpu == (path.stem == "cpu")
-    if path.stem.startswith("zero3"):
-        assert machine.deepspeed_config["zero_stage"] == 3
+    if path.stem.startswith("zero"):
+        assert machine.deepspeed_config["zero_stage"] == int(path.stem[4])
         assert machine.deepspeed_config["offload_optimizer_device"] == "none"
 
 
