@@ -92,7 +92,10 @@ class TokenLosses:
             return self._logits_of(hidden)
         hidden = hidden.flatten(0, -2)
         if self._is_plain:
-            found = _LinearLosses.apply(hidden, self._layer.weight, self._layer.bias, self._targets, self._rows)
+            given = (hidden, self._layer.weight, self._layer.bias)
+            if not torch.is_grad_enabled():  # which the function cannot see
+                given = tuple(None if one is None else one.detach() for one in given)
+            found = _LinearLosses.apply(*given, self._targets, self._rows)
         else:
             rows = zip(hidden.split(self._rows), self._targets.split(self._rows), strict=True)
             parts = [checkpoint(self._losses, *some, use_reentrant=False, preserve_rng_state=False) for some in rows]

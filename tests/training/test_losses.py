@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     CohereConfig,
     CohereForCausalLM,
@@ -112,6 +113,18 @@ def test_16_bit_weights_have_losses_of_32_bits_and_their_gradients():
     for name, gradient in gradients(ours, total).items():
         assert gradient.dtype == torch.bfloat16
         torch.testing.assert_close(gradient, expected_gradients[name], rtol=0.05, atol=0.05)
+
+
+def test_an_evaluation_computes_no_gradient():
+    model, ids = make("untied"), torch.randint(0, VOCABULARY, (2, 20))
+    token_losses, flops = TokenLosses(model), []
+    token_losses.needs_logits = False
+    for enabled in (False, True):
+        with torch.set_grad_enabled(enabled), FlopCounterMode(display=False) as counter:
+            token_losses(model, ids, ids)
+        flops.append(counter.get_total_flops())
+    product = 2 * ids.numel() * 16 * 64  # the vocabulary is filled up
+    assert flops[1] - flops[0] == 2 * product, "one for the gradient of what goes in, one for that of the weights"
 
 
 MEASURED = """

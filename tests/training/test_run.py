@@ -24,7 +24,7 @@ from training_workspace import (
     read_until,
     same_losses,
 )
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from leia.base.errors import InputError
 from leia.base.outputs import held
@@ -246,6 +246,20 @@ def test_a_model_that_comes_with_its_code_keeps_it(workspace):
     workspace.train_here("with code", "--max_steps", "1", model_name_or_path=str(given), trust_remote_code=True)
     trained = workspace.folder / "with code"
     assert type(AutoModelForCausalLM.from_pretrained(trained, trust_remote_code=True)).__name__ == "ToyModel"
+
+
+def test_the_loss_is_the_mean_over_the_labels_for_models_whose_shift_transformers_does_not_count(workspace):
+    tokenizer = AutoTokenizer.from_pretrained(workspace.folder / "model")
+    folder = workspace.folder / "GPT-2"
+    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=1, n_head=2,
+                               bos_token_id=1, eos_token_id=2)).save_pretrained(folder)  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    options = ["--max_steps", "1", "--save_steps", "1"]
+    assert workspace.train_here(
+        "of GPT-2", *options, model_name_or_path=str(folder), entity_name_insertion_strategy="none"
+    )
+    (entry,) = workspace.log("of GPT-2")
+    assert entry["loss"] == pytest.approx(entry["loss_text"], rel=1e-5), "without names all labels are of text"
 
 
 @pytest.mark.parametrize("lora_rank", [0, 4])
