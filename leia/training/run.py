@@ -103,6 +103,11 @@ def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
             "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave the line out, the experiment's "
             "activation_checkpointing says what is computed again"
         )
+    if experiment.activation_checkpointing == "selective" and is_deepspeed_zero3_enabled():
+        raise InputError(
+            "activation_checkpointing is selective: what DeepSpeed ZeRO-3 does between the products cannot be computed "
+            "again; take full or none, or ACCELERATE_CONFIG=configs/accelerate/zero1_8gpu.yaml or fsdp2_8gpu.yaml"
+        )
     if experiment.lora_rank and is_deepspeed_zero3_enabled():
         raise InputError(
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "

@@ -158,7 +158,35 @@ def test_of_several_processes_one_says_what_was_used_wrongly(workspace):
 
 
 @pytest.mark.thorough
-def test_adapters_under_zero3_are_refused_in_one_line(workspace):
-    text = workspace.train("bad", "--lora_rank", "4", code=1, ACCELERATE_CONFIG=workspace.machine("zero3"))
-    assert text.startswith("error: lora_rank is 4: adapters are not trained under DeepSpeed ZeRO-3; ")
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("lora_rank", "4", "adapters are not trained under DeepSpeed ZeRO-3; "),
+        ("activation_checkpointing", "selective", "what DeepSpeed ZeRO-3 does between the products cannot be computed"),
+    ],
+)
+def test_what_zero3_cannot_is_refused_in_one_line(workspace, option, value, reason):
+    text = workspace.train("bad", f"--{option}", value, code=1, ACCELERATE_CONFIG=workspace.machine("zero3"))
+    assert text.startswith(f"error: {option} is {value}: {reason}")
     assert text.count("\n") == 1 and not (workspace.folder / "bad").exists()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("kind", "recomputed", "compiled"),
+    [
+        *(("zero3", "full", compiled) for compiled in ("false", "true")),
+        *(("zero1", recomputed, "true") for recomputed in ("none", "selective", "full")),
+        *(("fsdp2", recomputed, "true") for recomputed in ("none", "selective", "full")),
+        *(("ddp", recomputed, "true") for recomputed in ("none", "selective", "full")),
+    ],
+)
+def test_layers_that_compute_again_or_are_compiled_give_the_losses_of_one_process(
+    workspace, undisturbed, as_on_gpus, kind, recomputed, compiled
+):
+    options = ["--activation_checkpointing", recomputed, "--torch_compile", compiled, "--save_steps", "99"]
+    options += ["--use_cpu", "false"] if kind == "fsdp2" else []
+    variables = as_on_gpus[0] if kind == "fsdp2" else {}
+    output = f"{kind} {recomputed} {compiled}"
+    workspace.train(output, *options, ACCELERATE_CONFIG=workspace.machine(kind), **variables)
+    same_losses(workspace.log(output), workspace.log("undisturbed"), tolerance=1e-4)
