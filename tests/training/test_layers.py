@@ -1,5 +1,7 @@
 """Layers that compute again, compiled ones and both: the same losses and gradients, and no more work than was asked."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -108,6 +110,7 @@ def workspace(tmp_path_factory):
     return Workspace(tmp_path_factory.mktemp("layers"))
 
 
+@pytest.mark.skipif(find_spec("torchao") is not None, reason="torchao is installed")
 def test_a_missing_package_of_the_optimizer_is_one_line(workspace):
     with pytest.raises(InputError, match=r"optim is adamw_torch_8bit: .*torchao"):
         workspace.train_here("8 bits", "--optim", "adamw_torch_8bit")
