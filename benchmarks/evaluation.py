@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from benchmarks.made_up_items import make_tokenizer, make_up_requests
+from benchmarks.random_llama import SHAPES, make_random_llama
 from leia.base.cli import EXISTING_FOLDER, command, option
 from leia.base.errors import UsageError
 from leia.base.text import markdown_table
@@ -49,14 +50,14 @@ CPU = Defaults("small", "float32", 5, 8, (16, 8, 4, 2, 1), math.inf)
 
 
 @command
-@option("Model", "--shape", type=click.Choice(["llama2_7b", "small", "tiny"]), help="The model's size.",
+@option("Model", "--shape", type=click.Choice(list(SHAPES)), help="The model's size.",
         show_default="llama2_7b on a GPU, else small (100M)")  # fmt: skip
 @option("Model", "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]),
-              show_default="float16 on a GPU, else float32", help="The model's precision.")  # fmt: skip
+        show_default="float16 on a GPU, else float32", help="The model's precision.")  # fmt: skip
 @option("Items", "--xcsr_dir", type=EXISTING_FOLDER, show_default="made-up items", help="Local copy of X-CSR.")
 @option("Items", "--tokenizer", help="With --xcsr_dir: folder or hub name of a tokenizer, say Llama 2's.")
 @option("Items", "--items_per_language", type=click.IntRange(1), show_default="16 on a GPU, else 5",
-              help="How many items of each language.")  # fmt: skip
+        help="How many items of each language.")  # fmt: skip
 @option("Items", "--rounds", default=2, type=click.IntRange(1), help="How often each side is timed; its best counts.")
 def evaluation(
     shape: str | None,
@@ -70,7 +71,6 @@ def evaluation(
         raise UsageError("--xcsr_dir and --tokenizer: expected both or neither, found one; give both")
     import torch
 
-    from benchmarks.random_llama import make_random_llama
     from leia.data.tokenizers import load_tokenizer
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)

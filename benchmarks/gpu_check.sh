@@ -36,14 +36,13 @@ PYTHON
 
 gib="$(python3 -c 'import torch; print(torch.cuda.mem_get_info()[1] >> 30 if torch.cuda.is_available() else 0)')"
 evaluate=(python3 scripts/benchmark.py evaluation)
-if ((gib >= 130)); then
+if ((gib > 0)); then
   shape=(--shape llama2_7b)
   sequences=24
   evaluate+=(--items_per_language 8)
-elif ((gib > 0)); then # the time of a layer is the same; the states of 32 do not fit
-  shape=(--shape llama2_7b --num_layers 12)
-  sequences=24
-  evaluate+=(--items_per_language 8)
+  if ((gib < 130)); then # the states of all 32 layers do not fit; the time of a layer is the same
+    shape+=(--num_layers 12)
+  fi
 else
   shape=(--shape tiny --max_length 64 --micro_batch_size 2)
   sequences=4

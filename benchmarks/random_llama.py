@@ -1,7 +1,10 @@
 """A Llama with random weights, made on the device that measures it."""
 
-import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
 SHAPES = {  # hidden size, that of the MLP, layers, heads
     "llama2_7b": (4096, 11008, 32, 32),
@@ -14,12 +17,15 @@ POSITIONS = 4096
 def make_random_llama(
     shape: str,
     vocabulary_size: int,
-    device: torch.device,
-    dtype: torch.dtype,
+    device: "torch.device",
+    dtype: "torch.dtype",
     attn_implementation: str = "sdpa",
     num_layers: int | None = None,
-) -> PreTrainedModel:
+) -> "PreTrainedModel":
     """`num_layers`: where they are not the shape's own."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
     torch.manual_seed(0)
     hidden_size, intermediate_size, layers, heads = SHAPES[shape]
     config = LlamaConfig(

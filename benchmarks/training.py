@@ -42,6 +42,8 @@ HEAD = ("settings", "tokens/s", "MFU", "MFU of matrix product", "x published", "
 
 @dataclass(frozen=True)
 class Settings:
+    """A line of the table. `change`: its name; `config`: of configs/train; `optim`: where it is not the config's."""
+
     change: str = "published"
     config: str = "llama2_7b.yaml"
     whole_logits: bool = True
@@ -95,12 +97,7 @@ class Work:
 @option("Step", "--sequences", type=click.IntRange(min=1), default=32, help="Sequences of an optimizer step.")
 @option("Step", "--steps", type=click.IntRange(min=1), default=1, help="Optimizer steps to measure; one more warms up.")
 @option("Machine", "--fsdp2", is_flag=True, help="Under FSDP2, on one GPU.")
-@option(
-    "Machine",
-    "--memory_gb",
-    type=click.FloatRange(min=1),
-    help="GB of the GPU's memory to use.",
-)
+@option("Machine", "--memory_gb", type=click.FloatRange(min=1), help="GB of the GPU's memory to use.")
 @option("Lines", "--lines", default="", help="The lines with this in their name alone.")
 @option("Lines", "--lora", is_flag=True, help="Adapters alone, as configs/train/lora_24gb.yaml has them.")
 def training(

@@ -20,11 +20,11 @@ from leia.base.text import read_yaml
 from leia.data.insertion import STRATEGIES
 from leia.training.launch import without_gpu
 
-RECOMPUTED = ("none", "selective", "full")
-"""What backward computes again."""
-
 if TYPE_CHECKING:
     from transformers import TrainingArguments
+
+RECOMPUTED = ("none", "selective", "full")
+"""What backward computes again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from leia.base.errors import InputError
 
 _aten = torch.ops.aten
+# What `selective` does not compute again.
 _KEPT = {
     *(_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten._scaled_mm.default),
     *(_aten._scaled_dot_product_flash_attention.default, _aten._scaled_dot_product_flash_attention_for_cpu.default),
@@ -23,6 +24,7 @@ _KEPT = {
 }
 
 FP8_CAPABILITY = (8, 9)
+"""That of Ada, the first generation of GPUs with 8-bit products."""
 
 
 def prepare_layers(model: torch.nn.Module, recomputed: str, compiled: bool) -> None:
@@ -36,9 +38,10 @@ def prepare_layers(model: torch.nn.Module, recomputed: str, compiled: bool) -> N
             f"{type(model).__name__}: its layers are not known to transformers; "
             "take activation_checkpointing none and no torch_compile"
         )
+    run = _run
     if compiled:  # it warns of operations in place, which layers of transformers do not have
         logging.getLogger("torch._higher_order_ops.wrap").setLevel(logging.ERROR)
-    run = torch.compile(_run) if compiled else _run
+        run = torch.compile(_run)
     for layer in layers:
         layer.forward = partial(run, layer, recomputed)
 

@@ -208,6 +208,7 @@ def make_trainer(
     wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
     attention = choose_attention(wanted)
     model, tag_ids = make_model(experiment, args, tokenizer, attention)
+    find_optimizer(args, model)
     names = {
         "entity_name_start_token_id": tag_ids[0],
         "entity_name_end_token_id": tag_ids[1],
@@ -224,7 +225,7 @@ def make_trainer(
     if args.process_index == 0:
         print(describe(run, attention), flush=True)
     try:
-        trainer = kind(
+        return kind(
             model=model,
             args=args,
             train_dataset=blocks,
@@ -234,8 +235,6 @@ def make_trainer(
             peak_flops=peak_flops(experiment.peak_tflops),
             evaluation=evaluation,
         )
-        find_optimizer(args, model)
-        return trainer
     except (ImportError, RuntimeError) as error:  # a service of --report_to is not installed or refuses the run
         if args.report_to and any(name in str(error).lower() for name in args.report_to):
             raise InputError(f"--report_to {' '.join(args.report_to)}: {first_line(error)}") from error

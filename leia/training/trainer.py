@@ -23,7 +23,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from leia.base.errors import InputError
 from leia.data.collator import IGNORED_LABEL
 from leia.training import checkpoints
-from leia.training.losses import TokenLosses, next_tokens
+from leia.training.losses import TokenLosses
 from leia.training.metrics import (
     StepSums,
     evaluation_line,
@@ -59,6 +59,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
             # What a module returns stays as it is: losses have 32 bits.
             policy = {"reduce_dtype": torch.float32, "output_dtype": None}
             sharding.mixed_precision_policy = replace(sharding.mixed_precision_policy, **policy)
+        self._keeps_weights = sharding is not None and not sharding.reshard_after_forward
         self.model_accepts_loss_kwargs = True  # `compute_loss` takes the mean over the global batch for any model
         self.token_losses = TokenLosses(self.model)
         self.run = run
@@ -108,12 +109,11 @@ class LeiaTrainer(Trainer, TrainerCallback):
 
     def _get_num_items_in_batch(self, batches: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
         """Counted by ourselves after the shift: transformers' count leaves the shift out for some models."""
-        labels = sum((next_tokens(batch["labels"], IGNORED_LABEL) != IGNORED_LABEL).sum() for batch in batches)
+        labels = sum((batch["labels"][:, 1:] != IGNORED_LABEL).sum() for batch in batches)
         return self.accelerator.reduce(labels.to(device), "sum")
 
     def training_step(self, model: torch.nn.Module, *given: Any, **settings: Any) -> torch.Tensor:
-        sharding = getattr(self.accelerator.state, "fsdp_plugin", None)
-        if sharding is not None and not sharding.reshard_after_forward:  # the weights stay whole until the step's end
+        if self._keeps_weights:  # they stay whole until the step's end
             model.set_reshard_after_backward(self.accelerator.sync_gradients)
         return super().training_step(model, *given, **settings)
 
