@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import masking_utils
 
 from leia.data.collator import IGNORED_LABEL
+from leia.training.memory import is_out_of_memory
 
 LOGITS_AT_ONCE = 2**26
 """256 MB in 32 bits: all 2,048 tokens of a sequence for a vocabulary of 32,000."""
@@ -40,13 +41,15 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 class TokenLosses:
     """Runs a model for the losses of next tokens. The output layer of `model` is changed for it; to all others it goes
-    on to give logits. `needs_logits`: the model does something to its logits (scales or caps them), so that they are
-    needed whole; None until the first batch shows it.
+    on to give logits. `needs_logits`: the model does something to its logits (scales, caps or cuts them) or computes
+    them without that layer, so that they are needed whole; None until the first batch shows it.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self.needs_logits: bool | None = None
         self._layer = model.get_output_embeddings()
+        self.needs_logits: bool | None = True if self._layer is None else None
+        if self._layer is None:
+            return
         self._logits_of = self._layer.forward
         self._is_plain = isinstance(self._layer, Linear) and type(self._layer).forward is Linear.forward
         self._rows = max(1, LOGITS_AT_ONCE // model.config.get_text_config().vocab_size)
@@ -74,8 +77,16 @@ class TokenLosses:
     def _returns_what_its_output_layer_gives(self, model: torch.nn.Module, ids: torch.Tensor) -> bool:
         devices = [ids.device] if ids.is_cuda else []
         with torch.no_grad(), torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
-            returned = self._run(model, ids, ids)
-        given, self._returned = self._returned, None
+            try:
+                returned = self._run(model, ids, ids)
+            except (IndexError, RuntimeError, ValueError) as error:  # logits have more axes than losses
+                if is_out_of_memory(error):
+                    raise
+                return False
+            finally:
+                given, self._returned = self._returned, None
+        if given is None:
+            return False
         return returned.shape == given.shape and returned.data_ptr() == given.data_ptr() and not given._version
 
     def _run(self, model: torch.nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -126,6 +137,7 @@ class _LinearLosses(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         inputs = hidden.to(dtype)
         filled = functional.pad(weight.to(dtype), (0, 0, 0, -size % _MULTIPLE))
+        filled_bias = None if bias is None else functional.pad(bias.to(dtype), (0, -size % _MULTIPLE))
         of_hidden = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
         of_weight = torch.zeros_like(filled, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         of_bias = torch.zeros_like(bias, dtype=torch.float32) if ctx.needs_input_grad[2] else None
@@ -133,8 +145,7 @@ class _LinearLosses(torch.autograd.Function):
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), rows):
             some = slice(start, start + rows)
-            logits = (inputs[some] @ filled.T)[:, :size]
-            logits = logits if bias is None else logits + bias.to(dtype)
+            logits = functional.linear(inputs[some], filled, filled_bias)[:, :size]
             log_probabilities = logits.log_softmax(dim=-1, dtype=torch.float32)
             labelled = (targets[some, None] != IGNORED_LABEL).float()
             labels = targets[some, None].clamp(min=0)

@@ -22,6 +22,7 @@ from transformers import (
     PhiConfig,
     PhiForCausalLM,
 )
+from transformers.modeling_outputs import CausalLMOutput
 
 from leia.data.collator import IGNORED_LABEL
 from leia.training import losses
@@ -46,6 +47,36 @@ MODELS = {
     "adapters, tied": lambda: add_lora(MODELS["tied"](), 2, (48, 49), seed=1),
 }
 CHANGE_THEIR_LOGITS = ("logits capped", "logits scaled")
+
+
+class OfItsOwn(LlamaForCausalLM):
+    """Models that come with their code do as they like."""
+
+    def forward(self, input_ids, use_cache=None):
+        hidden = self.model(input_ids=input_ids, use_cache=False).last_hidden_state
+        return CausalLMOutput(logits=self.logits(hidden))
+
+
+class DoesNotCallItsLayer(OfItsOwn):
+    def logits(self, hidden):
+        return hidden @ self.lm_head.weight.T
+
+
+class TellsNoLayer(OfItsOwn):
+    def logits(self, hidden):
+        return self.lm_head(hidden)
+
+    def get_output_embeddings(self):
+        return None
+
+
+class CutsItsLogits(OfItsOwn):
+    def logits(self, hidden):
+        return self.lm_head(hidden)[:, :, :VOCABULARY]
+
+
+MODELS |= {kind.__name__: lambda kind=kind: kind(LlamaConfig(**WIDE)) for kind in OfItsOwn.__subclasses__()}
+CHANGE_THEIR_LOGITS += tuple(kind.__name__ for kind in OfItsOwn.__subclasses__())
 
 
 def make(kind):
@@ -113,6 +144,28 @@ def test_16_bit_weights_have_losses_of_32_bits_and_their_gradients():
     for name, gradient in gradients(ours, total).items():
         assert gradient.dtype == torch.bfloat16
         torch.testing.assert_close(gradient, expected_gradients[name], rtol=0.05, atol=0.05)
+
+
+def test_a_bias_is_added_before_a_logit_is_rounded_to_16_bits():
+    """As the layer itself does it: the losses are the same to the last bit but for what the softmax rounds."""
+    model, ids = make("with a bias").bfloat16(), torch.randint(0, VOCABULARY, (2, 20))
+    with torch.no_grad():
+        expected = cross_entropy(model(input_ids=ids).logits, next_tokens(ids, IGNORED_LABEL))
+    found = TokenLosses(model)(model, ids, ids)[1]
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_memory_that_runs_out_in_the_first_batch_is_not_taken_for_a_trait_of_the_model(monkeypatch):
+    model, ids = make("untied"), torch.randint(0, VOCABULARY, (2, 20))
+    token_losses = TokenLosses(model)
+    monkeypatch.setattr(losses._LinearLosses, "apply", fail_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        token_losses(model, ids, ids)
+    assert token_losses.needs_logits is None
+
+
+def fail_of_memory(*_):
+    raise torch.OutOfMemoryError("out of memory")
 
 
 def test_an_evaluation_computes_no_gradient():
