@@ -18,7 +18,8 @@ from leia.base.errors import InputError
 _aten = torch.ops.aten
 # What `selective` does not compute again.
 _KEPT = {
-    *(_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten._scaled_mm.default),
+    *(_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default, _aten._scaled_mm.default),
+    _aten._grouped_mm.default,  # of experts
     *(_aten._scaled_dot_product_flash_attention.default, _aten._scaled_dot_product_flash_attention_for_cpu.default),
     *(_aten._scaled_dot_product_efficient_attention.default, _aten._scaled_dot_product_cudnn_attention.default),
 }
