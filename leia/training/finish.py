@@ -50,7 +50,7 @@ def finish(
         from peft import PeftModel
 
         tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-        model = load_model(experiment.model_name_or_path, "sdpa", torch.float32, experiment.trust_remote_code)
+        model = load_model(experiment.model_name_or_path, None, torch.float32, experiment.trust_remote_code)
         add_tags(model, tokenizer)
         PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
     if manifest is not None:

@@ -39,14 +39,22 @@ def check_weights(name_or_path: str) -> None:
 
 
 def load_model(
-    name_or_path: str, attn_implementation: str, dtype: torch.dtype, trust_remote_code: bool = False
+    name_or_path: str,
+    attn_implementation: str | None,
+    dtype: torch.dtype,
+    trust_remote_code: bool = False,
+    or_another: bool = False,
 ) -> PreTrainedModel:
+    """`attn_implementation`: None for the one that transformers takes by itself, `sdpa` where the model has it.
+    `or_another`: take that one where the model lacks the one given. Raises `InputError`."""
     check_weights(name_or_path)
     try:
         return AutoModelForCausalLM.from_pretrained(
             name_or_path, attn_implementation=attn_implementation, dtype=dtype, trust_remote_code=trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
+        if or_another:
+            return load_model(name_or_path, None, dtype, trust_remote_code)
         raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
 
 
@@ -58,7 +66,8 @@ def make_model(
     # are 32-bit and bf16 is for the arithmetic.
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
-    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
+    is_free = wanted_attention(experiment) == "auto"
+    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code, is_free)
     tag_ids = add_tags(model, tokenizer)
     return prepare(model, experiment, args, tag_ids), tag_ids
 
@@ -104,6 +113,10 @@ def gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[Non
     return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
 
 
+def wanted_attention(experiment: Experiment) -> str:
+    return "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
+
+
 def choose_attention(wanted: str) -> str:
     """The attention implementation: the wanted one, or for `auto` flash attention where it runs, else `sdpa`."""
     if wanted != "auto":
@@ -120,7 +133,10 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-    adapted = get_peft_model(model, LoraConfig(**settings, trainable_token_indices=list(tag_ids)))
+    try:
+        adapted = get_peft_model(model, LoraConfig(**settings, trainable_token_indices=list(tag_ids)))
+    except ValueError as error:  # of Mamba, say
+        raise InputError(f"lora_rank is {rank}: {first_line(error)}; train all weights (lora_rank 0)") from error
     # What peft chooses by itself where the tags made the embeddings larger, with a warning at each checkpoint.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=True)
     return adapted

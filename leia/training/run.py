@@ -28,7 +28,7 @@ from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
 from leia.training.metrics import peak_flops
-from leia.training.model import check_length, choose_attention, first_line, make_model
+from leia.training.model import check_length, choose_attention, first_line, make_model, wanted_attention
 from leia.training.trainer import LeiaTrainer
 from leia.training.validation import Evaluation, TaskScorer, hold_out
 
@@ -205,8 +205,7 @@ def make_trainer(
 ) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
     training, held_out = hold_out(run.dataset, experiment.validation_articles)
-    wanted = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
-    attention = choose_attention(wanted)
+    attention = choose_attention(wanted_attention(experiment))
     model, tag_ids = make_model(experiment, args, tokenizer, attention)
     find_optimizer(args, model)
     names = {
@@ -223,7 +222,7 @@ def make_trainer(
         held_out_blocks = validation_blocks(held_out, experiment, names) if held_out is not None else ()
         evaluation = Evaluation.each(steps, args.max_steps, blocks=held_out_blocks, score_tasks=score_tasks)
     if args.process_index == 0:
-        print(describe(run, attention), flush=True)
+        print(describe(run, model.config._attn_implementation), flush=True)
     try:
         return kind(
             model=model,

@@ -10,6 +10,8 @@ import pytest
 import torch
 from datasets import Dataset
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
@@ -187,6 +189,22 @@ def test_without_a_gpu_the_attention_is_sdpa_unless_given():
         assert choose_attention("auto") == "sdpa"
 
 
+def test_a_model_without_the_attention_chosen_takes_its_own_unless_one_was_asked_for(tmp_path):
+    """Bloom has no SDPA."""
+    BloomForCausalLM(BloomConfig(vocab_size=50, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"no model can be loaded from it .*scaled_dot_product_attention"):
+        load_model(str(tmp_path), "sdpa", torch.float32)
+    for given in ({"attn_implementation": "sdpa", "or_another": True}, {"attn_implementation": None}):
+        model = load_model(str(tmp_path), dtype=torch.float32, **given)
+        assert model.config._attn_implementation == "eager"
+
+
+def test_adapters_for_a_model_that_cannot_have_them_are_refused_in_one_line():
+    mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, state_size=4))
+    with pytest.raises(InputError, match=r"^lora_rank is 2: .*Mamba.*; train all weights \(lora_rank 0\)$"):
+        add_lora(mamba, 2, (48, 49), seed=1)
+
+
 def test_the_token_losses_are_those_of_the_model(make_tokenizer):
     model = make_model(50, tied=False)
     ids = torch.randint(0, 50, (3, 20))
@@ -221,6 +239,6 @@ def test_the_flops_are_those_that_torch_counts_but_for_half_of_the_attention(tie
         model(torch.zeros(1, length, dtype=torch.long)).logits.sum().backward()
     norms = sum(weight.numel() for name, weight in model.named_parameters() if "norm" in name)
     half_of_attention = 6 * 2 * 16 * length
-    assert (
-        flops_per_token(model, length) * length == counter.get_total_flops() + (6 * norms - half_of_attention) * length
-    )
+    expected = counter.get_total_flops() + (6 * norms - half_of_attention) * length
+    # Some versions of transformers turn positions into angles by a product.
+    assert flops_per_token(model, length) * length == pytest.approx(expected, rel=3e-4)
