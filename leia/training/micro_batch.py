@@ -5,6 +5,7 @@ batch is worth its memory where it is faster by `WORTH`; after `PATIENCE` in a r
 """
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,4 +64,7 @@ def try_micro_batch(words: Sequence[str], micro_batch: int, may_fail: bool) -> d
         return None
     if process.returncode:
         raise TryFailed(errors, process.returncode)
-    return json.loads(output.splitlines()[-1])
+    try:
+        return json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError) as error:  # --help, or another script
+        raise TryFailed(f"error: expected a training by scripts/train.py, found: {shlex.join(words)}\n", 2) from error

@@ -316,6 +316,15 @@ def test_a_search_ends_with_the_message_and_the_code_of_a_try_that_fails(workspa
     assert "Traceback" not in errors
 
 
+def test_a_search_for_what_is_no_training_ends_with_one_line(workspace):
+    process = search(workspace, workspace.environment["ACCELERATE_CONFIG"], str(ROOT / "scripts/train.py"), "--help")
+    output, errors = process.communicate()
+    assert (output, process.returncode) == ("", 2)
+    last = errors.splitlines()[-1]
+    assert last.startswith("error: expected a training by scripts/train.py, found: ") and last.endswith(" --help")
+    assert "Traceback" not in errors
+
+
 @pytest.mark.thorough
 def test_a_search_prints_the_number_and_a_table_of_what_fits(workspace, narrow_memory, temporary):
     words = training_words(workspace, *WIDE, "--model_name_or_path", narrow_memory["MODEL_NAME_OR_PATH"])
