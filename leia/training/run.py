@@ -98,6 +98,8 @@ def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
         raise InputError(
             f"one process sees {args.n_gpu} GPUs; name one (CUDA_VISIBLE_DEVICES=0), or start it by train.sh"
         )
+    if args.fp16 and args.device.type == "cpu":  # accelerate would leave it out and say nothing
+        raise InputError("fp16 is true: it is for a GPU, this is a CPU; take bf16, or leave it out")
     if os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "false").lower() == "true":
         raise InputError(
             "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave the line out, the experiment's "

@@ -184,6 +184,18 @@ def test_bad_input_is_named_before_training(workspace):
     assert not list(workspace.folder.glob("bad*"))
 
 
+def test_what_a_machine_would_leave_out_or_do_twice_in_silence_is_refused(workspace, monkeypatch):
+    """accelerate trains in 32 bits where a CPU is asked for fp16; FSDP would compute layers again that do so by
+    themselves."""
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match=r"^fp16 is true: it is for a GPU, this is a CPU; take bf16"):
+            workspace.train_here("bad", "--fp16", "true")
+    monkeypatch.setenv("FSDP_ACTIVATION_CHECKPOINTING", "true")
+    with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave"):
+        workspace.train_here("bad")
+    assert not (workspace.folder / "bad").exists()
+
+
 def test_train_sh_reports_a_users_mistake_in_one_line(workspace):
     eight_gpus = str(ROOT / "configs/accelerate/zero3_8gpu.yaml")
     text = workspace.train("bad", code=1, ACCELERATE_CONFIG=eight_gpus, CUDA_VISIBLE_DEVICES="")
