@@ -50,7 +50,11 @@ def load_model(
     check_weights(name_or_path)
     try:
         return AutoModelForCausalLM.from_pretrained(
-            name_or_path, attn_implementation=attn_implementation, dtype=dtype, trust_remote_code=trust_remote_code
+            name_or_path,
+            attn_implementation=attn_implementation,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            return_dict=True,  # whatever its config says
         )
     except (OSError, ValueError, ImportError) as error:
         if or_another:

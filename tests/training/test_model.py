@@ -199,6 +199,17 @@ def test_a_model_without_the_attention_chosen_takes_its_own_unless_one_was_asked
         assert model.config._attn_implementation == "eager"
 
 
+def test_a_model_whose_config_asks_for_tuples_is_trained_too(tmp_path):
+    given = make_model(50, tied=False)
+    given.config.return_dict = False
+    given.save_pretrained(tmp_path)
+    model = load_model(str(tmp_path), "sdpa", torch.float32)
+    ids = torch.randint(0, 50, (2, 20))
+    losses = TokenLosses(model)(model, ids, ids)[1]
+    given.config.return_dict = True
+    torch.testing.assert_close(losses, TokenLosses(given)(given, ids, ids)[1])
+
+
 def test_adapters_for_a_model_that_cannot_have_them_are_refused_in_one_line():
     mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(InputError, match=r"^lora_rank is 2: .*Mamba.*; train all weights \(lora_rank 0\)$"):
