@@ -44,7 +44,7 @@ def prepare_layers(model: torch.nn.Module, recomputed: str, compiled: bool) -> N
         logging.getLogger("torch._higher_order_ops.wrap").setLevel(logging.ERROR)
         run = torch.compile(_run)
     for layer in layers:
-        layer.forward = partial(run, layer, recomputed)
+        layer.forward = partial(run, layer, recomputed, vars(layer).get("forward"))
 
 
 def layers_of(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -52,8 +52,9 @@ def layers_of(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
-def _run(layer: torch.nn.Module, recomputed: str, *args: Any, **kwargs: Any) -> Any:
-    forward: Callable = partial(type(layer).forward, layer)
+def _run(layer: torch.nn.Module, recomputed: str, own: Callable | None, *args: Any, **kwargs: Any) -> Any:
+    """`own`: a forward that stands at the layer itself, in place of the one of its class."""
+    forward: Callable = own or partial(type(layer).forward, layer)
     if recomputed == "none":
         return forward(*args, **kwargs)
     selective = {"context_fn": _keep_products} if recomputed == "selective" else {}

@@ -1,5 +1,6 @@
 """Layers that compute again, compiled ones and both: the same losses and gradients, and no more work than was asked."""
 
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from training_workspace import Workspace
 from transformers import (
+    AutoConfig,
+    AutoTokenizer,
     BloomConfig,
     BloomForCausalLM,
     LlamaConfig,
@@ -56,6 +59,21 @@ def test_what_is_computed_again_is_the_same(kind, recomputed):
     prepare_layers(model, recomputed, compiled=False)
     for found, expected in zip(losses_and_gradients(model), losses_and_gradients(make(kind)), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("recomputed", ["selective", "full"])
+def test_a_forward_that_stands_at_a_layer_itself_runs(recomputed):
+    """As accelerate's hooks and models that come with their code put one there."""
+    found = []
+    for prepared in (False, True):
+        model = make(dropout=0.0)
+        first = layers_of(model)[0]
+        first.forward = partial(lambda forward, *given, **named: 3 * forward(*given, **named), first.forward)
+        if prepared:
+            prepare_layers(model, recomputed, compiled=False)
+        found.append(losses_and_gradients(model))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 
 class Products(TorchDispatchMode):
@@ -145,6 +163,24 @@ def workspace(tmp_path_factory):
 def test_a_missing_package_of_the_optimizer_is_one_line(workspace):
     with pytest.raises(InputError, match=r"optim is adamw_torch_8bit: .*torchao"):
         workspace.train_here("8 bits", "--optim", "adamw_torch_8bit")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("recomputed", ["none", "selective"])
+def test_a_compiled_run_that_is_continued_draws_what_the_undisturbed_one_draws(workspace, recomputed):
+    """Compiled code has random numbers of its own for dropout."""
+    folder, logs, name = workspace.folder, {}, f"compiled, {recomputed}"
+    config = AutoConfig.from_pretrained(folder / "model", attention_dropout=0.2)
+    model = LlamaForCausalLM.from_pretrained(folder / "model", config=config)
+    for made in (model, AutoTokenizer.from_pretrained(folder / "model")):
+        made.save_pretrained(folder / "with dropout")
+    options = ["--activation_checkpointing", recomputed, "--torch_compile", "true", "--save_total_limit", "9"]
+    for output in (name, f"{name}, continued"):
+        torch._dynamo.reset()
+        more = ["--resume_from_checkpoint", str(folder / name / "checkpoint-3")] if output != name else []
+        workspace.train_here(output, *options, *more, model_name_or_path=str(folder / "with dropout"))
+        logs[output] = [entry["loss"] for entry in workspace.log(output)]
+    assert logs[name] == logs[f"{name}, continued"]
 
 
 @pytest.mark.thorough
