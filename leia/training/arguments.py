@@ -112,6 +112,8 @@ COMPUTED = {
     "hub_token": "it would stand in the model card; log in with `hf auth login`, or set HF_TOKEN",
     "save_only_model": "a checkpoint must be one that can be continued",
     "gradient_checkpointing": "activation_checkpointing says what is computed again",
+    "torch_compile_backend": "it would compile the whole model; torch_compile compiles its layers",
+    "torch_compile_mode": "it would compile the whole model; torch_compile compiles its layers",
 }
 """Settings of `TrainingArguments` that are not the user's, and why."""
 

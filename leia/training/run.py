@@ -105,6 +105,11 @@ def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
             "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave the line out, the experiment's "
             "activation_checkpointing says what is computed again"
         )
+    if (backend := os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()) != "no":
+        raise InputError(
+            f"dynamo_backend is {backend} in ACCELERATE_CONFIG; leave the line out, the experiment's torch_compile "
+            "compiles the layers"
+        )
     if experiment.activation_checkpointing == "selective" and is_deepspeed_zero3_enabled():
         raise InputError(
             "activation_checkpointing is selective: what DeepSpeed ZeRO-3 does between the products cannot be computed "

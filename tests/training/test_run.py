@@ -185,13 +185,17 @@ def test_bad_input_is_named_before_training(workspace):
 
 
 def test_what_a_machine_would_leave_out_or_do_twice_in_silence_is_refused(workspace, monkeypatch):
-    """accelerate trains in 32 bits where a CPU is asked for fp16; FSDP would compute layers again that do so by
-    themselves."""
+    """accelerate trains in 32 bits where a CPU is asked for fp16; it and FSDP would compile and compute again what the
+    layers do by themselves."""
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"^fp16 is true: it is for a GPU, this is a CPU; take bf16"):
             workspace.train_here("bad", "--fp16", "true")
     monkeypatch.setenv("FSDP_ACTIVATION_CHECKPOINTING", "true")
     with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave"):
+        workspace.train_here("bad")
+    monkeypatch.delenv("FSDP_ACTIVATION_CHECKPOINTING")
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR")
+    with pytest.raises(InputError, match=r"^dynamo_backend is inductor in ACCELERATE_CONFIG; leave the line out"):
         workspace.train_here("bad")
     assert not (workspace.folder / "bad").exists()
 
