@@ -23,6 +23,7 @@ from leia.training.launch import without_gpu
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 RECOMPUTED = ("none", "selective", "full")
 """What backward computes again."""
 
@@ -59,6 +60,9 @@ class Experiment:
     lora_rank: int = setting(
         "Model", "Train LoRA adapters of this rank instead of all weights (not in the paper). 0: off.", 0
     )
+    save_dtype: str = setting(
+        "Model", f"Precision of the finished model: {', '.join(DTYPES)}; auto is that of the base.", "auto"
+    )
     activation_checkpointing: str = setting(
         "Machine",
         "What backward computes again to save memory: none, selective (all but matrix products and attention), full.",
@@ -91,6 +95,8 @@ class Experiment:
             raise UsageError(
                 f"activation_checkpointing is {self.activation_checkpointing}; expected one of {', '.join(RECOMPUTED)}"
             )
+        if self.save_dtype not in DTYPES:
+            raise UsageError(f"save_dtype is {self.save_dtype}; expected one of {', '.join(DTYPES)}")
         if self.fp8 and self.lora_rank:
             raise UsageError("fp8 is for training all weights; leave it or lora_rank out")
         if self.offload_optimizer_device not in ("", "none", "cpu"):

@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, TrainingArguments
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, TrainingArguments
 
 from leia.base.step import versions
 from leia.base.text import markdown_table, to_json
@@ -16,12 +14,13 @@ from leia.data.specification import deviating_parts, neutral_tokenizer
 from leia.data.tokenizers import load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment
+from leia.training.interchange import write_older_names
 from leia.training.model import add_tags, load_model
+from leia.training.weights import take_over, take_over_weights, wanted_dtype
 
 MODEL_FILES = (
     "config.json",
     "generation_config.json",
-    "model*.safetensors*",
     "tokenizer*",
     "special_tokens_map.json",
     "vocab*",
@@ -32,33 +31,43 @@ MODEL_FILES = (
     "trainer_state.json",
     checkpoints.RUN_FILE,
 )
-"""What of a checkpoint makes the final model; adapters have their weights and config merged instead."""
+"""What of a checkpoint makes the final model, beside the weights; adapters have theirs and their config merged."""
 
 
 def finish(
     output_dir: Path, checkpoint: Path, experiment: Experiment, manifest: dict[str, Any] | None, card: str
 ) -> None:
-    """Make the final model from its last checkpoint, with the manifest of its dataset and its card."""
+    """Make the final model from its last checkpoint, with the manifest of its dataset and its card.
+
+    Raises `InputError` where the weights do not fit into `save_dtype`."""
     folder = checkpoints.partial_folder(output_dir) / "model"
     folder.mkdir(parents=True)
     for file in {file for pattern in MODEL_FILES for file in checkpoint.glob(pattern)}:
-        try:
-            os.link(file, folder / file.name)  # a second name: these files are never changed
-        except OSError:  # a file system without links
-            shutil.copyfile(file, folder / file.name)
+        take_over(file, folder / file.name)
+    base, trusted = experiment.model_name_or_path, experiment.trust_remote_code
+    given, _ = PreTrainedConfig.get_config_dict(base, trust_remote_code=trusted)
+    dtype = wanted_dtype(experiment.save_dtype, given)
     if experiment.lora_rank:
-        from peft import PeftModel
-
-        tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
-        model = load_model(experiment.model_name_or_path, None, torch.float32, experiment.trust_remote_code)
-        add_tags(model, tokenizer)
-        PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
+        model = merged(checkpoint, base, trusted)
+        model.to(dtype or model.dtype).save_pretrained(folder)
+    else:
+        take_over_weights(checkpoint, folder, dtype)
+    write_older_names(folder, given, dtype)
     if manifest is not None:
         (folder / "dataset_manifest.json").write_text(to_json(manifest, indent=1), encoding="utf-8")
     card += tokenizer_note(folder, experiment.trust_remote_code)
     (folder / "README.md").write_text(card, encoding="utf-8")
     checkpoints.publish_model(output_dir, folder)
     print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
+
+
+def merged(checkpoint: Path, base: str, trust_remote_code: bool) -> PreTrainedModel:
+    """The model `base` in 32 bits with the adapters of `checkpoint` in its weights."""
+    from peft import PeftModel
+
+    model = load_model(base, None, torch.float32, trust_remote_code)
+    add_tags(model, load_tokenizer(base, trust_remote_code))
+    return PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload()
 
 
 def tokenizer_note(folder: Path, trust_remote_code: bool) -> str:

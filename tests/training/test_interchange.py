@@ -1,0 +1,188 @@
+"""The finished model is the same for older readers: their names in its files, its weights in the wanted precision.
+
+OTHER_TRANSFORMERS names a folder with another version (pip install --target FOLDER transformers==4.57.3
+'huggingface_hub<1' 'tokenizers<0.23' --no-deps); then the models are loaded by that one, too.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from evaluation_sample import make_tokenizer
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from leia.base.errors import InputError
+from leia.training.interchange import older_config, write_older_names
+from leia.training.model import add_tags
+from leia.training.weights import take_over_weights, wanted_dtype
+
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+HEADS = {"num_key_value_heads": 2, "head_dim": 8}
+PLAIN = {"rope_type": "default", "rope_theta": 30000.0}
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 16}  # fmt: skip
+YARN = {"rope_type": "yarn", "rope_theta": 2e4, "factor": 4.0, "original_max_position_embeddings": 16}
+TWO = {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 7e5}, "sliding_attention": PLAIN}
+MODELS = {
+    "llama": SIZES | {"rope_parameters": LLAMA3},
+    "mistral": SIZES | HEADS | {"sliding_window": 16, "rope_parameters": YARN},
+    "mixtral": SIZES | {"num_key_value_heads": 2, "num_local_experts": 4, "rope_parameters": PLAIN},
+    "qwen2": SIZES | {"num_key_value_heads": 2, "rope_parameters": PLAIN},
+    "qwen3": SIZES | HEADS | {"rope_parameters": PLAIN},
+    "gemma": SIZES | HEADS,
+    "gemma2": SIZES | HEADS | {"sliding_window": 16, "rope_parameters": PLAIN},
+    "gemma3_text": SIZES | HEADS | {"num_hidden_layers": 6, "sliding_window": 16, "rope_parameters": TWO},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "gpt_neox": SIZES | {"rope_parameters": PLAIN | {"partial_rotary_factor": 0.5}},
+    "phi": SIZES | {"rope_parameters": PLAIN | {"partial_rotary_factor": 0.25}},
+    "stablelm": SIZES | {"num_key_value_heads": 4, "rope_parameters": PLAIN | {"partial_rotary_factor": 0.5}},
+    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "rope_parameters": PLAIN},
+    "olmo2": SIZES | {"rope_parameters": PLAIN},
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
+    "opt": {
+        "hidden_size": 32,
+        "ffn_dim": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "word_embed_proj_dim": 32,
+    },
+    "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
+}
+TEXTS = ["火<translate>Fire</translate>は", "hello  world </s> é", " a"]
+READ = """
+import sys, json, torch, transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+transformers.logging.set_verbosity_error()
+for folder in sys.argv[2:]:
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    ids = torch.load(f"{folder}/ids.pt")
+    tokens = [AutoTokenizer.from_pretrained(folder)(text)["input_ids"] for text in json.loads(sys.argv[1])]
+    torch.save((model(ids).logits, tokens), f"{folder}/found.pt")
+"""
+
+
+def save(folder, kind):
+    """A model with its tags as transformers 5 saves it, then with the older names; its logits."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    settings = {"vocab_size": len(tokenizer), "initializer_range": 0.3, "bos_token_id": 0, "eos_token_id": 1}
+    config = AutoConfig.for_model(kind, **settings, **MODELS[kind])
+    config.pad_token_id = None if getattr(config, "pad_token_id", None) is None else 1
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    add_tags(model, tokenizer)
+    model.config.use_cache = False  # as in training
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_older_names(folder, json.loads((folder / "config.json").read_text()) | {"use_cache": True}, None)
+    ids = torch.arange(40)[None] * 7 % len(tokenizer)
+    torch.save(ids, folder / "ids.pt")
+    return model(ids).logits, [tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "gpt_neox", "phi"])
+def test_the_older_names_change_nothing_for_the_installed_version(tmp_path, kind):
+    logits, tokens = save(tmp_path, kind)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path).eval(), AutoTokenizer.from_pretrained(tmp_path)
+    torch.testing.assert_close(model(torch.load(tmp_path / "ids.pt")).logits, logits, rtol=0, atol=0)
+    assert [tokenizer(text)["input_ids"] for text in TEXTS] == tokens
+    assert tokenizer.all_special_tokens[-2:] == ["<translate>", "</translate>"]
+    config = json.loads((tmp_path / "config.json").read_text())
+    names = {name: config.get(name) for name in ("rope_theta", "partial_rotary_factor", "use_cache")}
+    own = {"llama": 5e5, "gemma3_text": 7e5, "phi": 30000.0, "gpt_neox": None}
+    assert names == {
+        "rope_theta": own[kind],
+        "partial_rotary_factor": 0.25 if kind == "phi" else None,
+        "use_cache": True,
+    }
+    scaling = {"llama": LLAMA3, "gemma3_text": TWO["full_attention"]}.get(kind)
+    assert config["rope_scaling"] == (
+        scaling and {name: value for name, value in scaling.items() if name != "rope_theta"}
+    )
+    if kind == "gemma3_text":
+        assert config["rope_local_base_freq"] == 30000.0
+    if kind == "gpt_neox":
+        assert (config["rotary_emb_base"], config["rotary_pct"]) == (30000.0, 0.5)
+    saved = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert saved["tokenizer_class"] == "PreTrainedTokenizerFast" and "extra_special_tokens" not in saved
+
+
+def test_what_the_base_has_beside_it_stays_and_the_precision_is_that_of_the_weights():
+    base = {"rope_theta": 5e5, "own": 1, "torch_dtype": "float16", "transformers_version": "4.34", "_name_or_path": "x"}
+    base |= {"quantization_config": {}, "hidden_size": 3, "text_config": {"use_cache": True, "mine": 2}}
+    config = {"model_type": "llama", "hidden_size": 4, "dtype": "bfloat16", "transformers_version": "5.0"}
+    whole = older_config(
+        config | {"use_cache": False, "text_config": {"model_type": "llama", "use_cache": False}}, base
+    )
+    text = {"model_type": "llama", "use_cache": True, "mine": 2}
+    kept = {"rope_theta": 5e5, "own": 1, "torch_dtype": "bfloat16", "use_cache": True, "text_config": text}
+    assert whole == config | kept
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_kind_of_model_is_the_same_for_another_version(tmp_path, kind):
+    if "OTHER_TRANSFORMERS" not in os.environ:
+        pytest.skip("OTHER_TRANSFORMERS names no folder with another version of transformers")
+    logits, tokens = save(tmp_path, kind)
+    paths = os.pathsep.join([os.environ["OTHER_TRANSFORMERS"], *sys.path])
+    command = [sys.executable, "-c", READ, json.dumps(TEXTS), str(tmp_path)]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, check=True)
+    found, found_tokens = torch.load(tmp_path / "found.pt")
+    assert found_tokens == tokens
+    torch.testing.assert_close(found, logits, rtol=0, atol=2e-3 if kind == "gemma2" else 1e-5)  # which had eager then
+
+
+@pytest.mark.parametrize("shard_size", ["10GB", "20KB"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_weights_have_the_wanted_precision_in_as_many_files(tmp_path, shard_size, tied):
+    config = AutoConfig.for_model("llama", **SIZES, vocab_size=100, tie_word_embeddings=tied)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.save_pretrained(tmp_path / "checkpoint", max_shard_size=shard_size)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, None):
+        folder = tmp_path / str(dtype)
+        folder.mkdir()
+        take_over_weights(tmp_path / "checkpoint", folder, dtype)
+        files = sorted(folder.glob("*.safetensors"))
+        assert [file.name for file in files] == sorted(file.name for file in (tmp_path / "checkpoint").glob("*.saf*rs"))
+        tensors = {name: tensor for file in files for name, tensor in load_file(file).items()}
+        kept = dtype in (torch.float32, None)
+        assert all(file.samefile(tmp_path / "checkpoint" / file.name) == kept for file in files)
+        own = {name: tensor for name, tensor in model.state_dict().items() if name in tensors}
+        torch.testing.assert_close(tensors, {name: tensor.to(dtype or torch.float32) for name, tensor in own.items()})
+        (folder / "config.json").write_text((tmp_path / "checkpoint/config.json").read_text())
+        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        torch.testing.assert_close(loaded.state_dict(), model.state_dict(), atol=1e-3, rtol=1e-2)
+        for index in folder.glob("*.index.json"):
+            size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+            assert json.loads(index.read_text())["metadata"]["total_size"] == size
+
+
+def test_weights_beyond_the_range_of_a_precision_are_named(tmp_path):
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model("llama", **SIZES, vocab_size=100), dtype=torch.float32
+    )
+    model.model.norm.weight.data[0] = 1e5
+    model.save_pretrained(tmp_path)
+    (tmp_path / "final").mkdir()
+    with pytest.raises(InputError, match=r"save_dtype: model\.norm\.weight holds values beyond float16; .* bfloat16"):
+        take_over_weights(tmp_path, tmp_path / "final", torch.float16)
+    assert not list((tmp_path / "final").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "base", "dtype"),
+    [
+        ("auto", {"torch_dtype": "float16"}, torch.float16),
+        ("auto", {"dtype": "bfloat16"}, torch.bfloat16),
+        ("auto", {"text_config": {"dtype": "bfloat16"}}, torch.bfloat16),
+        ("auto", {}, None),
+        ("auto", {"dtype": "auto"}, None),
+        ("float32", {"dtype": "bfloat16"}, torch.float32),
+    ],
+)
+def test_the_precision_is_that_of_the_base_unless_another_is_wanted(wanted, base, dtype):
+    assert wanted_dtype(wanted, base) == dtype
