@@ -1,4 +1,4 @@
-"""Packaging of `leia`, with loose ranges; `requirements.txt` pins what the figures were measured with."""
+"""Packaging of `leia`. No lower version has been tried (docs/reliability.md); `requirements.txt` pins the newest."""
 
 from setuptools import find_packages, setup
 
@@ -16,31 +16,31 @@ setup(
         ]
     },
     install_requires=[
-        "accelerate>=1.10",
-        "click>=8.1",
-        "datasets>=4.0",
-        "msgspec>=0.19",
-        "numpy>=1.26",
-        "psutil>=5.9",
-        "pyarrow>=17",
+        "accelerate>=1.15",
+        "click>=8.5",
+        "datasets>=5.2",
+        "msgspec>=0.22",
+        "numpy>=2.4",
+        "psutil>=7.2",
+        "pyarrow>=26.0",
         "pyyaml>=6.0",
-        "rapidgzip>=0.14",
-        "tokenizers>=0.21",
-        "torch>=2.6",
-        "tqdm>=4.66",
-        "transformers>=5.0",
-        "wikiextractor>=3.0.7",
-        "xxhash>=3.4",
+        "rapidgzip>=0.16",
+        "tokenizers>=0.23",
+        "torch>=2.11",
+        "tqdm>=4.70",
+        "transformers>=5.17",
+        "wikiextractor>=3.1",
+        "xxhash>=4.1",
     ],
     extras_require={
-        "train": ["deepspeed>=0.16", "matplotlib>=3.9", "peft>=0.17", "tensorboard>=2.18"],
-        "eval": ["lm-eval>=0.4.9", "matplotlib>=3.9", "scipy>=1.13"],
+        "train": ["deepspeed>=0.19", "matplotlib>=3.11", "peft>=0.21", "tensorboard>=2.21"],
+        "eval": ["lm-eval>=0.4.13", "matplotlib>=3.11", "scipy>=1.17"],
         # unidic-lite alone is exact: another dictionary splits other words
-        "japanese": ["emoji>=2.8", "fugashi>=1.3", "neologdn>=0.5.2", "rapidfuzz>=3.9", "unidic-lite==1.0.8"],
+        "japanese": ["emoji>=2.16", "fugashi>=1.5", "neologdn>=0.5.6", "rapidfuzz>=3.14", "unidic-lite==1.0.8"],
         "test": [
-            "beautifulsoup4>=4.12",  # `scripts/benchmark.py corpus` compares with it, too
-            *("hypothesis>=6.100", "playwright>=1.45", "ruff>=0.9"),
-            *("pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"),
+            "beautifulsoup4>=4.15",  # `scripts/benchmark.py corpus` compares with it, too
+            *("hypothesis>=6.170", "playwright>=1.65", "ruff>=0.17"),
+            *("pytest>=9.2", "pytest-timeout>=2.4", "pytest-xdist>=3.8"),
         ],
     },
 )

@@ -150,3 +150,17 @@ def test_messages_of_the_troubleshooting_table_are_in_the_code():
             for part in re.split(r"\.\.\.|\bN\b|\bNAME\b|\bHOST\b|\bxx\b|\bFILE\b|No space left on device", message):
                 words = part.strip(" :;")
                 assert not words or words in code, words
+
+
+def test_the_lowest_versions_are_those_that_were_tried():
+    """`setup.py` promises what requirements.txt pins, or what docs/reliability.md says was tried."""
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    lowest = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', (ROOT / "setup.py").read_text()))
+    assert {"torch", "transformers", "lm-eval", "deepspeed"} <= lowest.keys()
+    tried = DOCUMENTS["docs/reliability.md"]
+    untried = {
+        name: bound
+        for name, bound in lowest.items()
+        if not f"{pins.get(name)}.".startswith(f"{bound}.") and f"{name} {bound}" not in tried
+    }
+    assert not untried
