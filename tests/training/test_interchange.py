@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+from architectures import LLAMA3, MODELS, SIZES, TWO, make
 from evaluation_sample import make_tokenizer
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -20,38 +21,6 @@ from leia.training.interchange import older_config, write_older_names
 from leia.training.model import add_tags
 from leia.training.weights import take_over_weights, wanted_dtype
 
-SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-HEADS = {"num_key_value_heads": 2, "head_dim": 8}
-PLAIN = {"rope_type": "default", "rope_theta": 30000.0}
-LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 16}  # fmt: skip
-YARN = {"rope_type": "yarn", "rope_theta": 2e4, "factor": 4.0, "original_max_position_embeddings": 16}
-TWO = {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 7e5}, "sliding_attention": PLAIN}
-MODELS = {
-    "llama": SIZES | {"rope_parameters": LLAMA3},
-    "mistral": SIZES | HEADS | {"sliding_window": 16, "rope_parameters": YARN},
-    "mixtral": SIZES | {"num_key_value_heads": 2, "num_local_experts": 4, "rope_parameters": PLAIN},
-    "qwen2": SIZES | {"num_key_value_heads": 2, "rope_parameters": PLAIN},
-    "qwen3": SIZES | HEADS | {"rope_parameters": PLAIN},
-    "gemma": SIZES | HEADS,
-    "gemma2": SIZES | HEADS | {"sliding_window": 16, "rope_parameters": PLAIN},
-    "gemma3_text": SIZES | HEADS | {"num_hidden_layers": 6, "sliding_window": 16, "rope_parameters": TWO},
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
-    "gpt_neox": SIZES | {"rope_parameters": PLAIN | {"partial_rotary_factor": 0.5}},
-    "phi": SIZES | {"rope_parameters": PLAIN | {"partial_rotary_factor": 0.25}},
-    "stablelm": SIZES | {"num_key_value_heads": 4, "rope_parameters": PLAIN | {"partial_rotary_factor": 0.5}},
-    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "rope_parameters": PLAIN},
-    "olmo2": SIZES | {"rope_parameters": PLAIN},
-    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
-    "opt": {
-        "hidden_size": 32,
-        "ffn_dim": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "word_embed_proj_dim": 32,
-    },
-    "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
-}
 TEXTS = ["火<translate>Fire</translate>は", "hello  world </s> é", " a"]
 READ = """
 import sys, json, torch, transformers
@@ -69,21 +38,19 @@ def save(folder, kind):
     """A model with its tags as transformers 5 saves it, then with the older names; its logits."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
-    settings = {"vocab_size": len(tokenizer), "initializer_range": 0.3, "bos_token_id": 0, "eos_token_id": 1}
-    config = AutoConfig.for_model(kind, **settings, **MODELS[kind])
-    config.pad_token_id = None if getattr(config, "pad_token_id", None) is None else 1
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    model = make(kind, len(tokenizer))
     add_tags(model, tokenizer)
     model.config.use_cache = False  # as in training
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_older_names(folder, json.loads((folder / "config.json").read_text()) | {"use_cache": True}, None)
+    base = json.loads((folder / "config.json").read_text()) | {"use_cache": True}
+    write_older_names(folder, base | ({"num_experts": 4} if kind == "qwen3_moe" else {}), None)
     ids = torch.arange(40)[None] * 7 % len(tokenizer)
     torch.save(ids, folder / "ids.pt")
     return model(ids).logits, [tokenizer(text)["input_ids"] for text in TEXTS]
 
 
-@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "gpt_neox", "phi"])
+@pytest.mark.parametrize("kind", ["llama 3", "gemma3_text", "gpt_neox", "phi"])
 def test_the_older_names_change_nothing_for_the_installed_version(tmp_path, kind):
     logits, tokens = save(tmp_path, kind)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path).eval(), AutoTokenizer.from_pretrained(tmp_path)
@@ -92,13 +59,13 @@ def test_the_older_names_change_nothing_for_the_installed_version(tmp_path, kind
     assert tokenizer.all_special_tokens[-2:] == ["<translate>", "</translate>"]
     config = json.loads((tmp_path / "config.json").read_text())
     names = {name: config.get(name) for name in ("rope_theta", "partial_rotary_factor", "use_cache")}
-    own = {"llama": 5e5, "gemma3_text": 7e5, "phi": 30000.0, "gpt_neox": None}
+    own = {"llama 3": 5e5, "gemma3_text": 7e5, "phi": 30000.0, "gpt_neox": None}
     assert names == {
         "rope_theta": own[kind],
         "partial_rotary_factor": 0.25 if kind == "phi" else None,
         "use_cache": True,
     }
-    scaling = {"llama": LLAMA3, "gemma3_text": TWO["full_attention"]}.get(kind)
+    scaling = {"llama 3": LLAMA3, "gemma3_text": TWO["full_attention"]}.get(kind)
     assert config["rope_scaling"] == (
         scaling and {name: value for name, value in scaling.items() if name != "rope_theta"}
     )
@@ -123,7 +90,7 @@ def test_what_the_base_has_beside_it_stays_and_the_precision_is_that_of_the_weig
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", MODELS.keys() - {"mamba2"})  # whose infinity is written otherwise
 def test_every_kind_of_model_is_the_same_for_another_version(tmp_path, kind):
     if "OTHER_TRANSFORMERS" not in os.environ:
         pytest.skip("OTHER_TRANSFORMERS names no folder with another version of transformers")
