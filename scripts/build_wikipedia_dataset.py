@@ -62,6 +62,7 @@ def main(
     from leia.corpus.titles import check_language
     from leia.data.encoding import distinct_qids, encode_dataset, with_greatest_id
     from leia.data.names import read_pivot_titles
+    from leia.data.suitability import check_suitability
     from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
 
     rule = NameRule(**names)
@@ -69,6 +70,8 @@ def main(
     if Path(preprocessed_dataset_dir).exists():
         open_articles(preprocessed_dataset_dir)  # another folder is refused now, and not after a model was looked for
     tokenizer = load_tokenizer(model_name, trust_remote_code)
+    for note in check_suitability(tokenizer, model_name):
+        click.echo(note, err=True)
     schema = training_schema(count_ids(tokenizer))
     name = model_name.rstrip("/").rsplit("/", 1)[-1]
     options = {"tokenizer": {"name": name, **tokenizer_identity(tokenizer)}, "max_length": max_length, **asdict(rule)}

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from leia.base.cli import OUTPUT_FILE, InputPath, command, input_folder, option, trust_remote_code_option
-from leia.data.insertion import STRATEGIES
+from leia.data.insertion import STRATEGIES, WHERE
 
 SAMPLES = 5
 SAMPLES_IN_PAGER = 100  # not without end: the pager's key for the last page would never come back
@@ -39,9 +39,7 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
 @option(
     STREAM, "--entity_name_insertion_prob", type=click.FloatRange(0, 1), default=1.0, help="Share of names inserted."
 )
-@option(
-    STREAM, "--entity_name_insertion_strategy", type=click.Choice(STRATEGIES), default="right", help="Where names go."
-)
+@option(STREAM, "--entity_name_insertion_strategy", type=click.Choice(list(STRATEGIES)), default="right", help=WHERE)
 @option(STREAM, "--no_separator_tokens", is_flag=True, help="Names without the two tags.")
 @option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or of the dataset.")
 @option(STREAM, "--seed", type=click.IntRange(0), default=42,

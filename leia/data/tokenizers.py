@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
 from leia.data.specification import deviating_parts, neutral_tokenizer, specification
+from leia.data.suitability import check_files
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,6 +36,7 @@ def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrain
     it.
     """
     check_model_name(model_name)
+    check_files(model_name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=trust_remote_code)
         neutral = neutral_tokenizer(model_name, tokenizer)

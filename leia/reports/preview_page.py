@@ -19,7 +19,7 @@ from leia.base.datasets import EncodedArticle
 from leia.base.outputs import write_file
 from leia.base.text import visible
 from leia.data.collator import LeiaDataCollator
-from leia.data.insertion import draw_numbers
+from leia.data.insertion import ENTITY, NAME, STRATEGIES, draw_numbers
 from leia.data.names import NameRule
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.reports.links import LinkExplainer
@@ -61,6 +61,7 @@ def page_data(
         "direction": _direction(piece for article in articles for piece in article["pieces"]),
         "blocks": num_blocks,
         "max_length": stream.max_length,
+        "strategies": {name: {"help": one.help, "parts": one.parts} for name, one in STRATEGIES.items()},
         "strategy": insertion.strategy,
         "prob": insertion.prob,
         "seed": stream.seed,
@@ -83,11 +84,16 @@ def _readings(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[tuple[
         for row in stream.order_of_epoch(epoch):
             article = stream.articles[row]
             yield int(row), draw_numbers(len(article.names), rng)
-            # Least is left where each name that is shorter than its entity has replaced it.
             entities = zip(article.start_positions, article.end_positions, article.names, strict=True)
-            tokens -= len(article.input_ids) - sum(max(0, end - start - len(name)) for start, end, name in entities)
+            tokens -= len(article.input_ids) - sum(_most_lost(end - start, len(name)) for start, end, name in entities)
             if tokens <= 0:
                 return
+
+
+def _most_lost(entity: int, name: int) -> int:
+    """How many tokens fewer an entity of `entity` tokens with a name of `name` can be under any strategy."""
+    lengths = {ENTITY: entity, NAME: name}
+    return entity - min(entity, *(sum(lengths.get(part, 0) for part in one.parts) for one in STRATEGIES.values()))
 
 
 def _article(

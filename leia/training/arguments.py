@@ -17,7 +17,7 @@ from transformers.hf_argparser import HfArgumentParser
 from leia.base.cli import setting
 from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
-from leia.data.insertion import STRATEGIES
+from leia.data.insertion import STRATEGIES, WHERE
 from leia.training.launch import without_gpu
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Experiment:
     )
     num_fewshot_samples: str = setting("Evaluation", "Solved examples in front of an item, one number a task.", "")
     include_path: str = setting("Evaluation", "Folder of further tasks, as lm-eval's.", "")
-    entity_name_insertion_strategy: str = setting("Names", f"Where names go: {', '.join(STRATEGIES)}.", "right")
+    entity_name_insertion_strategy: str = setting("Names", WHERE, "right")
     entity_name_insertion_prob: float = setting("Names", "The probability that a name is inserted.", 0.5)
     disable_entity_name_token_loss: bool = setting("Names", "Train without the loss on the inserted names.", False)
     no_separator_tokens: bool = setting(

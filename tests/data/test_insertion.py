@@ -2,13 +2,16 @@
 
 import random
 
+import click
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import leia
 from leia.data import insert_entity_names
-from leia.data.insertion import unmark
+from leia.data.insertion import STRATEGIES, Strategy, unmark
+from leia.training.tiny_model import train_tokenizer
 
 OPEN, CLOSE = 900, 901
 
@@ -38,6 +41,26 @@ def insert(ids, starts, ends, names, strategy="right", prob=1.0, seed=0):
 @pytest.mark.parametrize("strategy", CASES)
 def test_each_strategy_puts_the_name_where_the_paper_says(strategy):
     assert insert([10, 11, 12, 13, 14], [1, 4], [3, 5], [[77, 78], [79]], strategy) == CASES[strategy]
+
+
+OWN = {
+    "both": (lambda entity, name: name + entity + name, [10, OPEN, 77, 78, CLOSE, 11, 12, OPEN, 77, 78, CLOSE, 13]),
+    "again": (lambda entity, name: entity + name + entity, [10, 11, 12, OPEN, 77, 78, CLOSE, 11, 12, 13]),
+    "inside": (lambda entity, name: name[:1] + entity + name[1:], [10, OPEN, 11, 12, 77, 78, CLOSE, 13]),
+    "nothing": (lambda entity, name: (), [10, 13]),
+    "after tag": (lambda entity, name: name[-1:] + entity, [10, CLOSE, 11, 12, 13]),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_strategy_of_ones_own_is_one_entry_of_the_table(monkeypatch, name):
+    arrange, expected = OWN[name]
+    monkeypatch.setitem(STRATEGIES, name, Strategy("a try", arrange))
+    assert insert([10, 11, 12, 13], [1], [3], [[77, 78]], name) == expected
+    assert insert([11, 12], [0], [2], [[77, 78]], name, prob=0.0) == [11, 12]
+    tokenizer = train_tokenizer(["agua y fuego"] * 9, 300)
+    shown = leia.augment("el agua", [(3, 7, "Water")], tokenizer, strategy=name)
+    assert click.unstyle(str(shown)).count("Water") == expected.count(77)
 
 
 @pytest.mark.parametrize("strategy", CASES)

@@ -1,10 +1,14 @@
 """The preview page in a real browser: the blocks and labels of training, hostile text as text, cards, directions."""
 
 import json
+import os
 import random
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from leia.reports.links import LinkExplainer
 from leia.reports.preview import TokenTexts
 from leia.training.tiny_model import train_tokenizer
 
+ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
          "--disable-component-update --disable-sync")  # fmt: skip
@@ -147,6 +152,30 @@ def test_the_blocks_labels_and_text_are_those_of_training(sample_corpus, japanes
         # A character that the last block cuts through is whole in the page.
         assert text[:-1] == texts.join([index for block in shown for index in block])[:-1]
     assert len(seen) == (1 if strategy == "none" else 5)
+
+
+def test_a_strategy_more_is_in_the_page_and_in_the_options_by_its_entry_alone(sample_corpus, open_page, tmp_path):
+    """A copy of the package with one entry more: its command takes the strategy, and its page draws it."""
+    shutil.copytree(ROOT / "leia", tmp_path / "leia", ignore=shutil.ignore_patterns("__pycache__"))
+    table = tmp_path / "leia/data/insertion.py"
+    entry = '    "again": Strategy("the name, then the entity again", lambda entity, name: entity + name + entity),\n'
+    table.write_text(table.read_text().replace('    "none": Strategy(', f'{entry}    "none": Strategy('))
+    command = [sys.executable, ROOT / "scripts/preview_dataset.py", *options_of(sample_corpus, "ja"), "--seed", 7]
+    command += ["--num_samples", 2, "--max_length", 512, "--html", tmp_path / "page.html"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    run = partial(subprocess.run, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    run([str(word) for word in [*command, "--entity_name_insertion_strategy", "again"]])
+    page = open_page(tmp_path / "page.html")
+    assert page.locator("#strategies input:checked").input_value() == "again"
+    code = f"""
+from datasets import load_from_disk
+from leia.data import LeiaConstantLengthDataset
+from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
+tags = add_entity_name_tags(load_tokenizer({str(sample_corpus.tiny_model)!r}))
+dataset = load_from_disk({str(sample_corpus.wikis["ja"].dataset)!r})
+stream = iter(LeiaConstantLengthDataset(dataset, 512, *tags, 1.0, "again", True, 7))
+print([next(stream)["input_ids"].tolist() for _ in range(2)])"""
+    assert page.evaluate("preview.ids()") == json.loads(run([sys.executable, "-c", code]).stdout)
 
 
 def test_a_page_without_tags_draws_the_stream_without_them(sample_corpus, run_script, open_page, tmp_path):
