@@ -16,9 +16,6 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/scripts/environment.sh"
 TASKS="${TASKS:-xcodah,xcsqa}"
 NUM_FEWSHOT_SAMPLES="${NUM_FEWSHOT_SAMPLES:-0,4}"
 
-# A folder of tasks of your own, as lm-eval's (docs/evaluation.md).
-INCLUDE_PATH="${INCLUDE_PATH:-}"
-
 # The machine: NUM_PROCESSES is one a GPU unless given; ACCELERATE_CONFIG, a file of accelerate, wins over it.
 ACCELERATE_CONFIG="${ACCELERATE_CONFIG:-}"
 
@@ -39,7 +36,6 @@ evaluate=(
   --tasks "$TASKS"
   --num_fewshot_samples "$NUM_FEWSHOT_SAMPLES"
   --results_dir "$RESULTS_DIR"
-  ${INCLUDE_PATH:+--include_path "$INCLUDE_PATH"}
   "$@"
 )
 if [[ -n "$ACCELERATE_CONFIG" ]]; then

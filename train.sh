@@ -51,7 +51,6 @@ arguments=(
   ${OFFLOAD_OPTIMIZER_DEVICE:+--offload_optimizer_device "$OFFLOAD_OPTIMIZER_DEVICE"}
   ${TASKS:+--tasks "$TASKS"}
   ${NUM_FEWSHOT_SAMPLES:+--num_fewshot_samples "$NUM_FEWSHOT_SAMPLES"}
-  ${INCLUDE_PATH:+--include_path "$INCLUDE_PATH"}
 )
 if [[ "${RESUME:-0}" == 1 ]]; then
   arguments+=(--resume_from_checkpoint last)

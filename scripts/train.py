@@ -63,8 +63,7 @@ def task_scores(experiment: Experiment) -> "TaskScores | None":
     from leia.evaluation.run_tasks import TaskScores
 
     numbers = comma_separated_numbers(experiment.num_fewshot_samples)
-    names = [name.strip() for name in experiment.tasks.split(",")]
-    return TaskScores(names, numbers, experiment.model_name_or_path, experiment.include_path or None)
+    return TaskScores([name.strip() for name in experiment.tasks.split(",")], numbers, experiment.model_name_or_path)
 
 
 main.context_settings["ignore_unknown_options"] = True

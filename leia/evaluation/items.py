@@ -58,17 +58,11 @@ def _answer(task: Task, sample: Mapping[str, Any]) -> dict[str, Any]:
             "generation": sample["resps"][0][0],
             "gold": sample["target"],
         }
-    of_a_whole_text = task.OUTPUT_TYPE == "loglikelihood_rolling"
-    scores = [response if of_a_whole_text else response[0] for response in sample["filtered_resps"]]
-    if np.isnan(scores).any():
+    log_likelihoods = [float(score) for score, _ in sample["filtered_resps"]]
+    if np.isnan(log_likelihoods).any():
         name = task.config.task
         raise InputError(f"{name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken")
-    log_likelihoods = [round(float(score), 6) for score in scores]
-    if of_a_whole_text:
-        return {"text": sample["arguments"][0][0], "log_likelihood": log_likelihoods[0]}
-    if task.OUTPUT_TYPE == "loglikelihood":
-        context, continuation = sample["arguments"][0]
-        return {"context": context, "continuation": continuation, "log_likelihood": log_likelihoods[0]}
+    log_likelihoods = [round(value, 6) for value in log_likelihoods]
     if hasattr(task, "item_fields"):  # a task of ours that asks for more than the choices of one question
         return task.item_fields(sample["doc"], log_likelihoods)
     choices = task.doc_to_choice(sample["doc"])

@@ -1,5 +1,6 @@
 """What is to be evaluated: the tasks of the harness that a user names, each with its data and number of examples."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import lm_eval.api.metrics
 import lm_eval.api.task
 from huggingface_hub import HfApi, constants, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
@@ -18,8 +18,6 @@ from tqdm import tqdm
 
 from leia.base.errors import InputError, UsageError
 from leia.data.tokenizers import ask_hub
-from leia.evaluation.examples import choose_examples_by_item
-from leia.evaluation.messages import pass_warnings_on
 from leia.evaluation.results import identify_data
 
 TASKS_DIR = Path(__file__).resolve().parents[1] / "tasks"
@@ -56,10 +54,8 @@ def find_tasks(
             f"--tasks has {len(names)} ({','.join(names)}), --num_fewshot_samples has {len(num_fewshot)} "
             f"({','.join(map(str, num_fewshot))}); one number a task is needed"
         )
-    pass_warnings_on()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
-    # 100,000 draws, for some metrics, in forked processes, which hang beside torch's threads; tables have their own.
-    lm_eval.api.metrics.bootstrap_stderr = lambda *_, **__: "N/A"
     lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
     manager, own = _open_task_folders(names, pretrained, include_path)
     local = {name for name in own if any(os.environ.get(folder) for folder in _folders_of(name))}
@@ -87,9 +83,13 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
     if shots > 0 and without_examples == members.keys():
         raise UsageError(f"{name} is scored without examples, {shots} were asked for; give it 0")
     for member, task in members.items():
+        if task.OUTPUT_TYPE not in ("multiple_choice", "generate_until"):
+            raise UsageError(
+                f"{member}: expected a task of choices or of generated answers, found one of the kind "
+                f"{task.OUTPUT_TYPE}; lm_eval itself evaluates it"
+            )
         examples = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
         docs = list(task.eval_docs)
-        choose_examples_by_item(task)
         try:
             task.set_fewshot_seed(0)
             task.fewshot_context(docs[0], examples)

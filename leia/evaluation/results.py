@@ -37,9 +37,8 @@ _AGAIN = "evaluate.sh makes it again"
 @dataclass(frozen=True)
 class ItemResult:
     """One item. `answer`: what was asked and what the model gave, by the names of the line: `context`, `choices`,
-    `log_likelihoods`, `prediction` and `gold` (indices of choices); `context`, `generation` and `gold`; or the
-    `log_likelihood` of a `text`, or of a `continuation` of its `context`. `metrics`: its value under each metric that
-    has one for a single item; None where the metric does not count it."""
+    `log_likelihoods`, `prediction` and `gold` (indices of choices), or `context`, `generation` and `gold`. `metrics`:
+    its value under each metric that has one for a single item; None where the metric does not count it."""
 
     id: str
     answer: dict[str, Any]

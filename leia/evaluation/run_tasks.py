@@ -25,10 +25,8 @@ from leia.base.errors import InputError
 from leia.base.outputs import held
 from leia.base.step import versions
 from leia.evaluation import results
-from leia.evaluation.examples import rule_of
 from leia.evaluation.items import make_items, metric_values
 from leia.evaluation.jobs import Job, find_tasks
-from leia.evaluation.messages import bos_note
 from leia.training.launch import without_gpu
 
 
@@ -72,8 +70,6 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
     if state.process_index or not sys.stderr.isatty():
         disable_progress_bar()
     lm = load_model(options) if todo else None
-    if lm and state.is_main_process and (note := bos_note(lm, Path(options.pretrained).name, options.scoring)):
-        click.echo(note, err=True)
     for index in todo:
         if state.is_main_process:
             _score_and_write(lm, jobs[index], paths[index], identity)
@@ -92,16 +88,7 @@ def _is_finished(path: Path, job: Job) -> bool:
         return False
     if result.about["data"] != job.data:
         raise InputError(f"{path}: was made from other data than the task has now; name another results folder")
-    if _examples(job).items() <= result.about.items():
-        return True
-    click.echo(f"evaluating again: {path}: its examples were drawn by an earlier rule", err=True)
-    return False
-
-
-def _examples(job: Job) -> dict[str, str]:
-    """By which rule the examples were chosen, where they are and the task has no rule of its own."""
-    rule = rule_of(job.task)
-    return {"examples": rule} if rule and job.num_fewshot else {}
+    return True
 
 
 def load_model(options: ModelOptions) -> LM:
@@ -132,7 +119,6 @@ def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> 
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
-            **_examples(job),
             "metrics": metrics,
             **({"accuracy": metrics["acc"]} if "acc" in metrics else {}),
             "identity": identity,
@@ -168,10 +154,8 @@ class TaskScores:
     `{"xcsqa_ja_4shot_acc": 0.25, ...}`. Each process scores all items, so that all make the same forward passes, which
     ZeRO-3 and FSDP need, and all get the same numbers. Raises what `find_tasks` raises, before any model is loaded."""
 
-    def __init__(
-        self, tasks: Sequence[str], num_fewshot: Sequence[int], pretrained: str, include_path: str | None = None
-    ) -> None:
-        self.jobs = find_tasks(tasks, num_fewshot, pretrained, include_path)
+    def __init__(self, tasks: Sequence[str], num_fewshot: Sequence[int], pretrained: str) -> None:
+        self.jobs = find_tasks(tasks, num_fewshot, pretrained)
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
         from leia.evaluation.leia_lm import LeiaLM

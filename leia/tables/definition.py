@@ -7,7 +7,6 @@ from typing import Any
 
 from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
-from leia.corpus.languages import is_language_code
 from leia.tables.intervals import Estimate
 
 MEAN = "mean"
@@ -17,7 +16,7 @@ MEAN = "mean"
 @dataclass(frozen=True)
 class Column:
     """A task with a number of examples and one of its metrics (None: its first); `task` is None for what only the
-    authors evaluated. `language` is that of the runs, and of the Wikipedia that they are trained on."""
+    authors evaluated. `language` is that of the runs."""
 
     name: str
     task: str | None = None
@@ -127,18 +126,11 @@ def narrow(table: Table, base_model: str | None, languages: Sequence[str], seeds
 
 
 def _part(content: dict[str, Any]) -> Part:
-    """`language` is that of all columns; each may name its own."""
-    language = content.pop("language", "")
-    columns = [_column(str(name), cell, language) for name, cell in content.pop("columns").items()]
-    return Part(columns=columns, **content)
-
-
-def _column(name: str, cell: Sequence[Any] | dict[str, Any] | None, language: str) -> Column:
-    """`cell`: task, number of examples and metric, as a list or by their names. Where no language is named it is the
-    column's name, if that is one, else what the name of the task ends with."""
-    column = Column(name, **cell) if isinstance(cell, dict) else Column(name, *(cell or ()))
-    named = column.language or language or (name if is_language_code(name) else "")
-    return replace(column, language=named or (column.task or "").rpartition("_")[2])
+    """`language` is that of the columns; where a part names none, each task's name ends with its own."""
+    language = content.pop("language", None)
+    columns = [Column(str(name), *(cell or ())) for name, cell in content.pop("columns").items()]
+    known = [replace(one, language=language or (one.task or "").rpartition("_")[2]) for one in columns]
+    return Part(columns=known, **content)
 
 
 def _row(content: dict[str, Any], default_config: str) -> Row:

@@ -149,8 +149,6 @@ def _evaluate(run: _Run, model: str, results_dir: Path) -> Step:
         "NUM_FEWSHOT_SAMPLES": ",".join(str(num_fewshot) for _, num_fewshot in run.missing),
         "RESULTS_DIR": str((results_dir / run.name).resolve()),
     }
-    if folder := os.environ.get("INCLUDE_PATH"):  # of tasks of one's own
-        variables["INCLUDE_PATH"] = folder
     return Step(run.name, "evaluate.sh", variables, [], sum(run.missing.values()))
 
 
