@@ -75,6 +75,8 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
         if is_first:
             print(run.beginning(), flush=True)
         if run.finished:
+            if is_first:
+                checkpoints.keep_newest(output_dir, experiment.keep_checkpoints)
             return True
         tokenizer = checked_tokenizer(run)
         if is_first:
@@ -87,6 +89,7 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
             card = model_card(experiment, args, run.identity, run.manifest, command)
             with checkpoints.clear_errors(output_dir, "config.json"):
                 finish(output_dir, last, experiment, run.manifest, card)
+            checkpoints.keep_newest(output_dir, experiment.keep_checkpoints)
         trainer.accelerator.wait_for_everyone()
         return not trainer.stopped
 

@@ -54,25 +54,26 @@ def test_a_process_that_is_stopped_within_a_step_saves_the_last_whole_one_unless
     ask = within_step.WithinStep.is_asked_to_stop
 
     def kills_itself(self, accelerator, asked):
-        if self._step == f"step {stop_in}/{STEPS}" and self._done == 1:
+        if self._step == f"step {stops[-1]}/{STEPS}" and self._done == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return ask(self, accelerator, asked)
 
     monkeypatch.setattr(within_step.WithinStep, "is_asked_to_stop", kills_itself)
     monkeypatch.setattr(within_step, "CHECK_SECONDS", 0)
-    stop_in = 0
+    stops = [0]
     assert workspace.train_here("undisturbed", *SMALL)
-    for stop_in, said in (
+    for step, said in (
         (1, "stopped within the first step, with nothing to save; the same command begins again"),
         (6, f"stopped within step 6; checkpoint-5, of the last whole step, is saved{AGAIN}"),
         (6, f"stopped within step 6; checkpoint-5, of the last whole step, is saved{AGAIN}"),
     ):
+        stops.append(step)
         before = {path: path.stat().st_ino for path in (workspace.folder / "stopped").glob("checkpoint-*")}
         assert not workspace.train_here("stopped", *SMALL, "--resume_from_checkpoint", "last")
         assert re.search(f"^{said}$", capsys.readouterr().out, re.MULTILINE)
     assert before == {path: path.stat().st_ino for path in (workspace.folder / "stopped").glob("checkpoint-*")}
     assert before and not (workspace.folder / "stopped/config.json").exists()
-    stop_in = 0
+    stops.append(0)
     assert workspace.train_here("stopped", *SMALL, "--resume_from_checkpoint", "last")
     same_run(workspace, "stopped", "undisturbed")
 
