@@ -8,7 +8,8 @@
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
 # Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) and Ctrl-C
-# save a checkpoint at the end of the step; the exit code is 143 then. Where memory does not suffice it is 3.
+# are heard within about ten seconds and save a checkpoint of the last whole step, unless there is one; the exit code is
+# 143 then. Where memory does not suffice it is 3.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/scripts/environment.sh"

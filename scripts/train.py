@@ -1,7 +1,7 @@
 r"""Fine-tune a model on a dataset of build_wikipedia_dataset.py; train.sh is its launcher.
 
 Reads a configuration of configs/train/, the dataset and the model; writes checkpoints, then the model with its
-tokenizer and card to --output_dir. SIGTERM saves a checkpoint at the end of the step and exits with 143; 3 is the exit
+tokenizer and card to --output_dir. SIGTERM saves a checkpoint of the last whole step and exits with 143; 3 is the exit
 code where memory runs out.
 Options of transformers' TrainingArguments may be added, but for those that follow from others: --output_dir (required),
 --run_name, --learning_rate, --max_steps, --save_steps, --seed, --per_device_train_batch_size, --report_to,

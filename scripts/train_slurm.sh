@@ -14,10 +14,9 @@
 #   WIKIPEDIA_DATASET_DIR=work/ja/dataset RUN_NAME=leia-ja OUTPUT_DIR=/shared/leia-ja sbatch scripts/train_slurm.sh
 #
 # Reads and writes what train.sh does; OUTPUT_DIR must lie on a file system that all nodes share. Ten minutes before the
-# time ends (--signal above) and on a pre-emption each node's training gets SIGTERM, saves a checkpoint at the end of
-# its step, and the job is put into the queue again, where it continues. Ten minutes must be enough for a step and a
-# checkpoint: on 16 GPUs a step of 4,194,304 tokens takes minutes. FIND_MICRO_BATCH=1 is for one node (--nodes=1), where
-# each start searches anew.
+# time ends (--signal above) and on a pre-emption each node's training gets SIGTERM, saves a checkpoint of its last whole
+# step unless there is one, and the job is put into the queue again, where it continues. Ten minutes must be enough to
+# save a checkpoint. FIND_MICRO_BATCH=1 is for one node (--nodes=1), where each start searches anew.
 set -euo pipefail
 if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
   sed -n '2,/^set /{/^#SBATCH/d;/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"

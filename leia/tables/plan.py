@@ -138,7 +138,8 @@ def _train(table: Table, training: Training, run: _Run, folders: Folders, more: 
         **training.variables,
         "RESUME": "1",  # from the newest checkpoint that is there when the training begins, if one is
     }
-    arguments = ["--seed", str(run.seed), *training.arguments, *more]
+    # A table needs the models alone: the checkpoints of 70 runs would take 13 TB.
+    arguments = ["--seed", str(run.seed), "--keep_checkpoints", "0", *training.arguments, *more]
     return Step(run.name, "train.sh", variables, arguments, table.train_tokens)
 
 

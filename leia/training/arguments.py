@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import click
 from transformers.hf_argparser import HfArgumentParser
 
 from leia.base.cli import setting
@@ -77,6 +78,12 @@ class Experiment:
         "Machine", "Where DeepSpeed keeps the optimizer's states: none or cpu. Empty: as its file says.", ""
     )
     peak_tflops: float = setting("Machine", "bf16 TFLOP/s of the GPU, for the MFU. 0: known GPUs only.", 0.0)
+    keep_checkpoints: int | None = setting(
+        "Machine",
+        "Checkpoints that stay once the final model is there; not given: all that save_total_limit has left.",
+        None,
+        type=click.IntRange(0),
+    )
     try_steps: int = setting(
         "Machine", "Only try so many steps, cut to 2 micro batches, for speed and memory; write nothing. 0: train.", 0
     )
@@ -100,8 +107,8 @@ class Experiment:
             raise UsageError("fp8 is for training all weights; leave it or lora_rank out")
         if self.offload_optimizer_device not in ("", "none", "cpu"):
             raise UsageError(f"offload_optimizer_device is {self.offload_optimizer_device}; expected none or cpu")
-        for name in ("validation_articles", "try_steps"):
-            if getattr(self, name) < 0:
+        for name in ("validation_articles", "try_steps", "keep_checkpoints"):
+            if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 0")
 
 
@@ -178,6 +185,11 @@ def parse(
     if namespace.eval_steps and not (experiment.validation_articles or experiment.tasks):
         raise UsageError(
             f"eval_steps is {namespace.eval_steps:g}, with nothing to evaluate; give validation_articles or tasks"
+        )
+    if (experiment.keep_checkpoints or 0) > (limit := namespace.save_total_limit or math.inf):
+        raise UsageError(
+            f"keep_checkpoints is {experiment.keep_checkpoints}, save_total_limit {limit} leaves fewer; "
+            "raise save_total_limit or lower keep_checkpoints"
         )
     if experiment.offload_optimizer_device:
         _offload_optimizer(experiment.offload_optimizer_device)

@@ -68,7 +68,14 @@ def publish_checkpoint(output_dir: Path, step: int, documents: dict[str, Any], k
     if final.exists():
         _remove(final)
     folder.rename(final)
-    for old in steps_saved(output_dir)[:-keep] if keep else ():
+    keep_newest(output_dir, keep or None)
+
+
+def keep_newest(output_dir: Path, number: int | None) -> None:
+    """Remove all checkpoints but the newest `number` (None: keep all), and what a killed process left."""
+    partial_folder(output_dir).mkdir(exist_ok=True)
+    steps = steps_saved(output_dir)
+    for old in steps if number == 0 else steps[: -(number or len(steps))]:
         _remove(output_dir / f"checkpoint-{old}")
     remove_leftovers(output_dir)
 

@@ -75,6 +75,8 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
         if is_first:
             print(run.beginning(), flush=True)
         if run.finished:
+            if is_first:
+                checkpoints.keep_newest(output_dir, experiment.keep_checkpoints)
             return True
         tokenizer = checked_tokenizer(run)
         if is_first:
@@ -82,14 +84,24 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
         trainer = make_trainer(run, tokenizer, score_tasks)
         last = train_from(run.checkpoint, trainer)
         if is_first and trainer.stopped:
-            again = "the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
-            print(f"stopped after saving {last.name}; {again}", flush=True)
+            print(what_was_saved(last, trainer), flush=True)
         elif is_first:
             card = model_card(experiment, args, run.identity, run.manifest, command)
             with checkpoints.clear_errors(output_dir, "config.json"):
                 finish(output_dir, last, experiment, run.manifest, card)
+            checkpoints.keep_newest(output_dir, experiment.keep_checkpoints)
         trainer.accelerator.wait_for_everyone()
         return not trainer.stopped
+
+
+def what_was_saved(last: Path | None, trainer: LeiaTrainer) -> str:
+    """What a run says that was stopped while it trained; `last`: its newest checkpoint."""
+    if last is None:
+        return "stopped within the first step, with nothing to save; the same command begins again"
+    saved = f"stopped after saving {last.name}"
+    if trainer.stopped_within:
+        saved = f"stopped within step {trainer.state.global_step + 1}; {last.name}, of the last whole step, is saved"
+    return f"{saved}; the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
 
 
 def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
@@ -190,18 +202,21 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     }
 
 
-def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path:
-    """Train, after `checkpoint` where there is one; the last checkpoint."""
+def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path | None:
+    """Train, after `checkpoint` where there is one; the last checkpoint, None where the run was stopped before one."""
+    output_dir = Path(trainer.args.output_dir)
     if checkpoint is not None:
-        if checkpoints.read_saved(checkpoint / checkpoints.LOG_FILE)["global_step"] >= trainer.args.max_steps:
+        step = checkpoints.read_saved(checkpoint / checkpoints.LOG_FILE)["global_step"]
+        if step >= trainer.args.max_steps:
             return checkpoint
+        trainer.saved_step = step if checkpoint.parent == output_dir else 0
         trainer.train_dataset.load_state_dict(checkpoints.read_saved(checkpoint / checkpoints.STREAM_FILE))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch._dynamo.exc.TorchDynamoException as error:
         reason = first_line(error).removesuffix(":")
         raise InputError(f"torch_compile: the layers cannot be compiled here ({reason}); leave it out") from error
-    return checkpoints.newest_checkpoint(Path(trainer.args.output_dir))
+    return checkpoints.newest_checkpoint(output_dir)
 
 
 def make_trainer(

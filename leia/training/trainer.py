@@ -6,7 +6,8 @@
 - Loss: the mean over all labels of the global batch, whatever the share of a process and a micro batch. Nothing in a
   micro batch waits for the GPU.
 - Gradients are exchanged once a step by DDP, FSDP2 and ZeRO-1; ZeRO-3, which shares them out, does it each micro batch.
-- SIGTERM: a checkpoint at the end of the step, the same one on all processes; then training ends.
+- SIGTERM: a checkpoint of the last whole step, or of this one where it is about to end, the same on all processes; then
+  training ends.
 """
 
 import math
@@ -33,12 +34,14 @@ from leia.training.metrics import (
     step_line,
 )
 from leia.training.validation import Evaluation, inserted_tokens
+from leia.training.within_step import Beginning, WithinStep
 
 
 class LeiaTrainer(Trainer, TrainerCallback):
     """`run`: the settings that a checkpoint must share to be continued. `peak_flops`: of one GPU, None where unknown.
-    `evaluation`: what is evaluated each `eval_steps`, None for nothing. `stopped` tells after training whether SIGTERM
-    ended it before its last step. The trainer is a callback of its own.
+    `evaluation`: what is evaluated each `eval_steps`, None for nothing. `saved_step`: of the newest checkpoint in the
+    output folder, 0 for none. `stopped` tells after training whether SIGTERM ended it before its last step,
+    `stopped_within` whether it did so within a step. The trainer is a callback of its own.
     """
 
     def __init__(
@@ -69,11 +72,15 @@ class LeiaTrainer(Trainer, TrainerCallback):
         self.tokens_per_step = run["global_batch_size"] * run["max_length"]
         self.stop_asked = False
         self.stopped = False
+        self.stopped_within = False
+        self.saved_step = 0
         self.clock = 0.0
+        accumulation = args.gradient_accumulation_steps
+        self._within = WithinStep(accumulation, self.tokens_per_step // accumulation, self.is_world_process_zero())
         self._sums = StepSums()
         self._figures: dict[str, float] = {}
         if self.is_deepspeed_enabled:  # else accelerate takes DeepSpeed's number in place of the Trainer's 1, and warns
-            self.accelerator.gradient_accumulation_steps = args.gradient_accumulation_steps
+            self.accelerator.gradient_accumulation_steps = accumulation
         self.remove_callback(PrinterCallback)
         self.add_callback(self)
 
@@ -84,7 +91,20 @@ class LeiaTrainer(Trainer, TrainerCallback):
     def _ask_to_stop(self, *_: Any) -> None:
         self.stop_asked = True
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._within.begin(f"step {state.global_step + 1}/{state.max_steps}")
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """After each micro batch but the last one of a step."""
+        if self._within.is_asked_to_stop(self.accelerator, self.stop_asked):
+            self._within.end()
+            self.stopped = self.stopped_within = True
+            self._beginning.restore(self)
+            control.should_save = state.global_step > self.saved_step
+            control.should_training_stop = True
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._within.end()
         state.epoch = state.global_step / state.max_steps  # transformers begins to count again when a run is continued
         due = self.evaluation is not None and self.evaluation.is_due(state)
         control.should_evaluate = due and not self.stopped  # who is asked to stop has little time
@@ -103,6 +123,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
 
     def get_batch_samples(self, *given: Any) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
         """The micro batches of a step, on their way to the device, and the number of labels in the global batch."""
+        self._beginning = Beginning(self)
         batches, labels = super().get_batch_samples(*given)
         device = self.args.device
         return [{name: one.to(device, non_blocking=True) for name, one in batch.items()} for batch in batches], labels
@@ -189,4 +210,5 @@ class LeiaTrainer(Trainer, TrainerCallback):
                 documents = {checkpoints.STREAM_FILE: self.train_dataset.state_dict(), checkpoints.RUN_FILE: self.run}
                 checkpoints.publish_checkpoint(output_dir, step, documents, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
+        self.saved_step = step
         self.clock = time.perf_counter()

@@ -8,7 +8,6 @@ the optimizer are there too, so that its memory is that of the run.
 import json
 import os
 import signal
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +22,7 @@ from leia.training.arguments import Experiment, accumulation_steps
 from leia.training.metrics import peak_memory
 from leia.training.run import check_machine, checked_tokenizer, find_run, make_trainer
 from leia.training.trainer import LeiaTrainer
+from leia.training.within_step import now
 
 GPU_SHARE = 0.95
 """Of a GPU's memory that a try may take. The rest is for what it does not see: a longer run breaks memory up."""
@@ -54,13 +54,13 @@ class TrialTrainer(LeiaTrainer):
         signal.signal(signal.SIGTERM, former)  # it ends a try at once: there is nothing to save
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self._begun = self._kept = _now()
+        self._begun = self._kept = now()
 
     def on_substep_end(self, *_: Any, **__: Any) -> None:
-        self._kept = _now()
+        self._kept = now()
 
     def on_step_end(self, *given: Any, **named: Any) -> None:
-        self.seconds.append((self._kept - self._begun, _now() - self._kept))
+        self.seconds.append((self._kept - self._begun, now() - self._kept))
         super().on_step_end(*given, **named)
 
     def found(self, accumulation: int) -> Trial:
@@ -92,10 +92,3 @@ def try_out(experiment: Experiment, args: TrainingArguments) -> None:
         found = trainer.found(accumulation)
     if args.process_index == 0:
         print(json.dumps(asdict(found)), flush=True)
-
-
-def _now() -> float:
-    """The time in seconds after all that was asked of the GPU."""
-    if torch.accelerator.is_available():
-        torch.accelerator.synchronize()
-    return time.perf_counter()

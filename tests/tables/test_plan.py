@@ -21,6 +21,7 @@ from leia.tables.table import fill
 from leia.training.arguments import read_config
 
 TABLES = ROOT / "configs/tables"
+KEEP = ["--keep_checkpoints", "0"]
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_table_from_scratch_trains_each_run_before_it_evaluates_it(folders):
     first, training, evaluation = steps[0], steps[1], steps[2]
     assert first.variables["MODEL_NAME_OR_PATH"] == "meta-llama/Llama-2-7b-hf"
     assert len(first.variables["TASKS"].split(",")) == len(first.variables["NUM_FEWSHOT_SAMPLES"].split(",")) == 14
-    assert (training.run_name, training.arguments) == ("ar_none_seed42", ["--seed", "42"])
+    assert (training.run_name, training.arguments) == ("ar_none_seed42", ["--seed", "42", *KEEP])
     assert training.variables["TRAIN_CONFIG"] == str(ROOT / "configs/train/ablation_none.yaml")
     assert training.variables["WIKIPEDIA_DATASET_DIR"] == folders.dataset.format(language="ar", model="Llama-2-7b-hf")
     assert evaluation.variables["MODEL_NAME_OR_PATH"] == training.variables["OUTPUT_DIR"]
@@ -52,7 +53,7 @@ def test_a_table_is_made_smaller_and_for_another_base(folders):
     assert steps[0].variables["TASKS"] == "xcodah_ja,xcsqa_ja"
     assert steps[1].variables["MODEL_NAME_OR_PATH"] == "a/tiny"
     assert steps[1].variables["WIKIPEDIA_DATASET_DIR"] == folders.dataset.format(language="ja", model="tiny")
-    assert steps[1].arguments == ["--seed", "7", "--max_steps", "3"]
+    assert steps[1].arguments == ["--seed", "7", *KEEP, "--max_steps", "3"]
     with pytest.raises(UsageError, match="no column is of xx; expected some of ar, es, hi"):
         narrow(load_table(TABLES / "table1.yaml"), None, ["xx"], [])
 
@@ -108,7 +109,7 @@ def test_a_run_is_trained_with_the_strategy_and_probability_of_its_name_and_else
         if no_tags:
             of_the_name["no_separator_tokens"] = True
         assert resolved(step) == read_config(ROOT / f"configs/train/{base}.yaml") | of_the_name
-        assert step.arguments == ["--seed", seed]
+        assert step.arguments == ["--seed", seed, *KEEP]
 
 
 def resolved(step):
@@ -127,7 +128,7 @@ def test_a_row_without_a_training_file_says_what_it_sets_over_that_of_the_table(
     step = next(
         step for step in missing_steps(load_table(tmp_path / "table.yaml"), folders) if "right" in step.run_name
     )
-    assert (step.script, step.arguments) == ("train.sh", ["--seed", "42", "--x"])
+    assert (step.script, step.arguments) == ("train.sh", ["--seed", "42", *KEEP, "--x"])
     assert resolved(step) == read_config(ROOT / "configs/train/swallow_7b.yaml") | {
         "entity_name_insertion_strategy": "left",
         "entity_name_insertion_prob": 1.0,

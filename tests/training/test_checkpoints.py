@@ -39,6 +39,15 @@ def test_the_newest_is_by_number_and_only_so_many_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-11", "checkpoint-9"]
 
 
+@pytest.mark.parametrize(("number", "left"), [(None, [8, 9, 10]), (5, [8, 9, 10]), (3, [8, 9, 10]), (1, [10]), (0, [])])
+def test_so_many_stay_of_a_finished_run(tmp_path, number, left):
+    for step in (8, 9, 10):
+        write_checkpoint(tmp_path, step)
+        checkpoints.publish_checkpoint(tmp_path, step, {}, keep=None)
+    checkpoints.keep_newest(tmp_path, number)
+    assert checkpoints.steps_saved(tmp_path) == left and not checkpoints.partial_folder(tmp_path).exists()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

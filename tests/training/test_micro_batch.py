@@ -116,7 +116,7 @@ def test_the_speed_of_a_try_is_that_of_the_whole_step(workspace, capsys, monkeyp
 
     take(2.0, LeiaTrainer, "compute_loss")
     take(3.0, AcceleratedOptimizer, "step")
-    monkeypatch.setattr(trial, "_now", lambda: clock[0])
+    monkeypatch.setattr(trial, "now", lambda: clock[0])
     try_here(workspace, "absent")
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert 8 * 64 / found["tokens_per_second"] == pytest.approx(4 * 2 + 3)

@@ -26,9 +26,10 @@ from training_workspace import (
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
 from leia.base.outputs import held
 from leia.reports.figures import LOSSES, PROGRESS, draw_runs, read_log
+from leia.training import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,33 @@ def test_a_finished_run_is_not_run_again(workspace, undisturbed, capsys):
         workspace.train_here("undisturbed", "--resume_from_checkpoint", "last", "--seed", "7")
     with pytest.raises(InputError, match=r"model.run\.json: .*expected a checkpoint or model of train.py"):
         workspace.train_here("model", "--resume_from_checkpoint", "last")
+
+
+def test_of_a_finished_run_only_the_checkpoints_asked_for_stay_though_it_was_killed_between(
+    workspace, undisturbed, monkeypatch, capsys
+):
+    """The final model is complete before the first one is removed; a rerun removes what is left."""
+    folder, again = workspace.folder / "kept", ["--resume_from_checkpoint", "last", "--keep_checkpoints"]
+    shutil.copytree(workspace.folder / "undisturbed" / "checkpoint-9", folder / "checkpoint-9")
+    with pytest.raises(UsageError, match="keep_checkpoints is 3, save_total_limit 2 leaves fewer; raise"):
+        workspace.train_here("kept", *again, "3")
+
+    def killed(checkpoint):
+        assert checkpoints.is_finished(folder) and checkpoint.name == "checkpoint-9"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoints, "_remove", killed)
+        workspace.train_here("kept", *again, "1")
+    for number, left in (("1", [STEPS]), ("0", [])):
+        capsys.readouterr()
+        assert workspace.train_here("kept", *again, number)
+        assert "kept: nothing to do, the finished model of this run is there" in capsys.readouterr().out
+        assert checkpoints.steps_saved(folder) == left
+    assert {path.name for path in folder.iterdir()} == {
+        path.name for path in (workspace.folder / "undisturbed").iterdir() if "checkpoint" not in path.name
+    }
+    same_losses(workspace.log("kept"), workspace.log("undisturbed"))
 
 
 def test_a_run_does_not_continue_another_ones_checkpoint(workspace, undisturbed):
