@@ -4,7 +4,7 @@
 #   MODEL_NAME_OR_PATH=models/ja TASKS=xcodah_ja,xcsqa_ja NUM_FEWSHOT_SAMPLES=0,4 RESULTS_DIR=results/ja ./evaluate.sh
 #
 # Reads the model, and the data from the hub or, offline, from folders: XCSR_DIR (in the layout of the official archive),
-# JAPANESE_DIR, FACTS_DIR, BMLAMA_DIR (docs/evaluation.md).
+# JAPANESE_DIR, FACTS_DIR, BMLAMA_DIR; tasks of your own from the folder INCLUDE_PATH (docs/evaluation.md).
 # Writes RESULTS_DIR/<task>_<k>shot.json and .jsonl (a line an item), and prints a table. What is finished is not run
 # again, so the same command continues after an interruption.
 set -euo pipefail

@@ -3,7 +3,8 @@
 #
 #   WIKIPEDIA_DATASET_DIR=work/ja/dataset RUN_NAME=leia-ja ./train.sh
 #   RESUME=1 RUN_NAME=leia-ja ... ./train.sh        # continue from the newest checkpoint
-#   TASKS=xcsqa_ja NUM_FEWSHOT_SAMPLES=4 ... ./train.sh    # score the model while it trains, too
+#   TASKS=xcsqa_ja NUM_FEWSHOT_SAMPLES=4 ... ./train.sh    # score the model while it trains, too; tasks of your own
+#                                                           # lie in the folder INCLUDE_PATH
 #   FIND_MICRO_BATCH=1 ... ./train.sh               # first find the micro batch that trains fastest, in minutes
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
@@ -52,6 +53,7 @@ arguments=(
   ${OFFLOAD_OPTIMIZER_DEVICE:+--offload_optimizer_device "$OFFLOAD_OPTIMIZER_DEVICE"}
   ${TASKS:+--tasks "$TASKS"}
   ${NUM_FEWSHOT_SAMPLES:+--num_fewshot_samples "$NUM_FEWSHOT_SAMPLES"}
+  ${INCLUDE_PATH:+--include_path "$INCLUDE_PATH"}
 )
 if [[ "${RESUME:-0}" == 1 ]]; then
   arguments+=(--resume_from_checkpoint last)

@@ -14,7 +14,14 @@ from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FOLDER, OUTPUT_FOLDER, comma_separated_numbers, option, trust_remote_code_option
+from leia.base.cli import (
+    EXISTING_FOLDER,
+    OUTPUT_FOLDER,
+    comma_separated_numbers,
+    include_path_option,
+    option,
+    trust_remote_code_option,
+)
 from leia.training.launch import launched_command
 
 
@@ -46,7 +53,7 @@ def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[...,
     help="Solved examples in front of an item: one number a task.",
 )
 @click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")
-@option("What is evaluated", "--include_path", type=EXISTING_FOLDER, help="Folder of further tasks, as lm-eval's.")
+@include_path_option("What is evaluated")
 @data_folder("XCSR_DIR", "Local copy of X-CSR.", shown="the hub")
 @data_folder("JAPANESE_DIR", "The files of the Japanese tasks.", shown="the hub, where it has them")
 @data_folder("FACTS_DIR", "Facts of crosslingual_facts, as JSON lines.", shown="BMLAMA_DIR")

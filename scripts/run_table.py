@@ -7,11 +7,12 @@ continues with what is missing. Words behind -- are options of train.py, for eac
     python scripts/run_table.py --table configs/tables/table1.yaml --tokens_per_second 9000
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from leia.base.cli import EXISTING_FILE, comma_separated_numbers, command, option
+from leia.base.cli import EXISTING_FILE, comma_separated_numbers, command, include_path_option, option
 
 ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/ are there
 
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/
 @option("Another or a smaller table", "--seeds", default="", show_default="all",
         callback=lambda _, __, value: comma_separated_numbers(value),
         help="Runs with these alone: 42,43.")  # fmt: skip
+@include_path_option("Another or a smaller table")
 @click.option("--models_dir", default="runs", type=click.Path(file_okay=False), help="Holds <run>/, a trained model.")
 @click.option("--results_dir", default="results", type=click.Path(file_okay=False), help="Holds <run>/, its results.")
 @click.option("--dataset_dir", default="work/datasets/{language}wiki-{model}",
@@ -38,6 +40,7 @@ def main(
     model_name_or_path: str | None,
     languages: str,
     seeds: list[int],
+    include_path: str | None,
     models_dir: str,
     results_dir: str,
     dataset_dir: str,
@@ -51,6 +54,8 @@ def main(
     folders = Folders(Path(models_dir), Path(results_dir), dataset_dir, ROOT)
     wanted = [language for language in languages.split(",") if language]
     steps = missing_steps(narrow(load_table(Path(table)), model_name_or_path, wanted, seeds), folders, more)
+    if include_path:
+        steps = [replace(step, variables={"INCLUDE_PATH": include_path, **step.variables}) for step in steps]
     if run:
         check_datasets(steps)
     trainings = sum(step.script == "train.sh" for step in steps)

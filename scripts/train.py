@@ -63,7 +63,8 @@ def task_scores(experiment: Experiment) -> "TaskScores | None":
     from leia.evaluation.run_tasks import TaskScores
 
     numbers = comma_separated_numbers(experiment.num_fewshot_samples)
-    return TaskScores([name.strip() for name in experiment.tasks.split(",")], numbers, experiment.model_name_or_path)
+    names = [name.strip() for name in experiment.tasks.split(",")]
+    return TaskScores(names, numbers, experiment.model_name_or_path, experiment.include_path or None)
 
 
 main.context_settings["ignore_unknown_options"] = True

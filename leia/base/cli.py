@@ -187,6 +187,19 @@ trust_remote_code_option = click.option("--trust_remote_code", is_flag=True, hel
 overwrite_option = click.option("--overwrite", is_flag=True, help="Make the output again though it is complete.")
 
 
+def include_path_option(heading: str) -> Decorator:
+    """The folder of a user's own tasks, which evaluate.sh and train.sh take from the environment."""
+    return option(
+        heading,
+        "--include_path",
+        type=EXISTING_FOLDER,
+        envvar="INCLUDE_PATH",
+        show_envvar=True,
+        show_default="none",
+        help="Folder of further tasks, as lm-eval's.",
+    )
+
+
 dump_option = click.option(
     "--dump_file",
     type=InputPath(),

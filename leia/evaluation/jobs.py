@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from leia.base.errors import InputError, UsageError
 from leia.data.tokenizers import ask_hub
+from leia.evaluation.examples import give_examples
 from leia.evaluation.results import identify_data
 
 TASKS_DIR = Path(__file__).resolve().parents[1] / "tasks"
@@ -32,12 +33,14 @@ DATA_FOLDERS = {
 
 @dataclass(frozen=True)
 class Job:
-    """One task to evaluate, the number of examples in front of an item and the identity of its items."""
+    """One task to evaluate, the number of examples in front of an item, the identity of its items, and by which rule
+    the examples were taken (`examples.give_examples`)."""
 
     name: str
     num_fewshot: int
     task: Task
     data: dict[str, Any]
+    examples: str
 
 
 def find_tasks(
@@ -88,14 +91,9 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
                 f"{member}: expected a task of choices or of generated answers, found one of the kind "
                 f"{task.OUTPUT_TYPE}; lm_eval itself evaluates it"
             )
-        examples = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
+        number = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
         docs = list(task.eval_docs)
-        try:
-            task.set_fewshot_seed(0)
-            task.fewshot_context(docs[0], examples)
-        except (ValueError, AssertionError) as error:  # there are fewer examples than asked for
-            raise InputError(f"{member}: --num_fewshot_samples {examples}: {error}") from error
-        yield Job(member, examples, task, identify_data(docs))
+        yield Job(member, number, task, identify_data(docs), give_examples(task, docs, number))
 
 
 def _open_task_folders(names: Sequence[str], pretrained: str, include_path: str | None) -> tuple[TaskManager, set[str]]:

@@ -101,7 +101,7 @@ def _hub_revision(name: str) -> str:
 
 def identify_data(docs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Number and SHA-256 of the items, the same for the hub's data and a local copy of it."""
-    text = "\n".join(sorted(json.dumps(doc, ensure_ascii=False, sort_keys=True) for doc in docs))
+    text = "\n".join(sorted(json.dumps(doc, ensure_ascii=False, sort_keys=True, default=str) for doc in docs))
     return {"items": len(docs), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 

@@ -119,6 +119,7 @@ def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> 
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
+            "examples": job.examples,
             "metrics": metrics,
             **({"accuracy": metrics["acc"]} if "acc" in metrics else {}),
             "identity": identity,
@@ -154,8 +155,10 @@ class TaskScores:
     `{"xcsqa_ja_4shot_acc": 0.25, ...}`. Each process scores all items, so that all make the same forward passes, which
     ZeRO-3 and FSDP need, and all get the same numbers. Raises what `find_tasks` raises, before any model is loaded."""
 
-    def __init__(self, tasks: Sequence[str], num_fewshot: Sequence[int], pretrained: str) -> None:
-        self.jobs = find_tasks(tasks, num_fewshot, pretrained)
+    def __init__(
+        self, tasks: Sequence[str], num_fewshot: Sequence[int], pretrained: str, include_path: str | None = None
+    ) -> None:
+        self.jobs = find_tasks(tasks, num_fewshot, pretrained, include_path)
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
         from leia.evaluation.leia_lm import LeiaLM

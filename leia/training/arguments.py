@@ -45,6 +45,7 @@ class Experiment:
         "Evaluation", "Tasks of evaluate.py to score each --eval_steps, with commas between. Empty: none.", ""
     )
     num_fewshot_samples: str = setting("Evaluation", "Solved examples in front of an item, one number a task.", "")
+    include_path: str = setting("Evaluation", "Folder of further tasks, as lm-eval's.", "")
     entity_name_insertion_strategy: str = setting("Names", WHERE, "right")
     entity_name_insertion_prob: float = setting("Names", "The probability that a name is inserted.", 0.5)
     disable_entity_name_token_loss: bool = setting("Names", "Train without the loss on the inserted names.", False)
