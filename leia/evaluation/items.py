@@ -2,25 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from lm_eval.api.task import Task
 
 from leia.base.errors import InputError
-from leia.evaluation.results import ItemResult
-
-_PLAIN = "none"
-"""The harness's name for answers that were taken as they are."""
+from leia.evaluation.results import PLAIN, ItemResult, named_metrics
 
 
 def metric_values(task: Task, harness: Mapping[str, Any]) -> dict[str, float | None]:
     """The value of each metric of `task`, its first metric first: `acc`, or `exact_match,FILTER` where the task reads
-    the answers in several ways. None where the value is not a number."""
-    reported = harness["results"][task.config.task]
-    order = [name for metric in task.aggregation() for name in reported if name.partition(",")[0] == metric]
-    values = {name.removesuffix(f",{_PLAIN}"): reported[name] for name in order}
-    return {name: _number(value) for name, value in values.items()}
+    the answers in a way with a name. None where the value is not a number."""
+    named = named_metrics(harness["results"][task.config.task], list(task.aggregation()))
+    return {name: _number(value) for name, value in named.items()}
 
 
 def make_items(task: Task, samples: Sequence[dict[str, Any]]) -> list[ItemResult]:
@@ -33,13 +29,20 @@ def make_items(task: Task, samples: Sequence[dict[str, Any]]) -> list[ItemResult
     for doc_id, ways in by_item.items():
         metrics = {_name(metric, way): way[metric] for way in ways for metric in way["metrics"]}
         single = {name: _number(value) for name, value in metrics.items() if _is_single(value)}
-        identity = str(ways[0]["doc"].get("id", doc_id))
-        items.append(ItemResult(identity, _answer(task, ways[0]), single))
-    return items
+        items.append(ItemResult(str(doc_id), _answer(task, ways[0]), single))
+    return _named(items, [ways[0]["doc"] for ways in by_item.values()])
+
+
+def _named(items: list[ItemResult], docs: Sequence[Any]) -> list[ItemResult]:
+    """The items by the ids of their documents, where each has one of its own; else by their numbers."""
+    ids = [doc.get("id") if isinstance(doc, Mapping) else None for doc in docs]
+    if None in ids or len(set(map(str, ids))) < len(ids):
+        return items
+    return [replace(item, id=str(identity)) for item, identity in zip(items, ids, strict=True)]
 
 
 def _name(metric: str, sample: Mapping[str, Any]) -> str:
-    return metric if sample["filter"] == _PLAIN else f"{metric},{sample['filter']}"
+    return metric if sample["filter"] == PLAIN else f"{metric},{sample['filter']}"
 
 
 def _is_single(value: Any) -> bool:
@@ -52,17 +55,16 @@ def _number(value: Any) -> float | None:
 
 
 def _answer(task: Task, sample: Mapping[str, Any]) -> dict[str, Any]:
+    first = sample["arguments"][0]
     if task.OUTPUT_TYPE == "generate_until":
-        return {
-            "context": sample["arguments"][0][0],
-            "generation": sample["resps"][0][0],
-            "gold": sample["target"],
-        }
-    log_likelihoods = [float(score) for score, _ in sample["filtered_resps"]]
-    if np.isnan(log_likelihoods).any():
-        name = task.config.task
-        raise InputError(f"{name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken")
-    log_likelihoods = [round(value, 6) for value in log_likelihoods]
+        return {"context": first[0], "generation": sample["resps"][0][0], "gold": sample["target"]}
+    if task.OUTPUT_TYPE == "loglikelihood_rolling":
+        (log_likelihood,) = _log_likelihoods(task, [response[0] for response in sample["resps"]])
+        return {"text": first[0], "log_likelihood": log_likelihood}
+    log_likelihoods = _log_likelihoods(task, [response[0][0] for response in sample["resps"]])
+    if task.OUTPUT_TYPE == "loglikelihood":  # one continuation that is right, or the choices of a class
+        continuations = [continuation for _, continuation in sample["arguments"]]
+        return {"context": first[0], "continuations": continuations, "log_likelihoods": log_likelihoods}
     if hasattr(task, "item_fields"):  # a task of ours that asks for more than the choices of one question
         return task.item_fields(sample["doc"], log_likelihoods)
     choices = task.doc_to_choice(sample["doc"])
@@ -72,8 +74,15 @@ def _answer(task: Task, sample: Mapping[str, Any]) -> dict[str, Any]:
         "log_likelihoods": own,
         "prediction": int(np.argmax(own)),
         "gold": _gold(task, sample, choices),
-        "context": sample["arguments"][0][0],
+        "context": first[0],
     }
+
+
+def _log_likelihoods(task: Task, responses: Sequence[float]) -> list[float]:
+    if np.isnan(responses).any():
+        name = task.config.task
+        raise InputError(f"{name}: log-likelihoods are not numbers; try --dtype float32, or the model is broken")
+    return [round(float(value), 6) for value in responses]
 
 
 def _gold(task: Task, sample: Mapping[str, Any], choices: Sequence[str]) -> Any:
@@ -83,6 +92,8 @@ def _gold(task: Task, sample: Mapping[str, Any], choices: Sequence[str]) -> Any:
         return task.doc_to_target(doc)
     gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)  # an index, or a choice's text
     if gold not in choices and gold not in range(len(choices)):
+        if task.config.process_results:  # what is right is known to the task's own function
+            return gold
         raise InputError(
             f"{task.config.task}: the right answer {gold!r} of item {sample['doc_id']} is not one of its choices"
         )

@@ -82,15 +82,14 @@ def _folders_of(name: str) -> list[str]:
 
 def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job]:
     """A job for each task of what `name` names; a task that takes no examples gets none."""
-    without_examples = {member for member, task in members.items() if task.get_config("num_fewshot") == 0}
+    without_examples = {
+        member
+        for member, task in members.items()
+        if task.get_config("num_fewshot") == 0 or task.OUTPUT_TYPE == "loglikelihood_rolling"
+    }
     if shots > 0 and without_examples == members.keys():
         raise UsageError(f"{name} is scored without examples, {shots} were asked for; give it 0")
     for member, task in members.items():
-        if task.OUTPUT_TYPE not in ("multiple_choice", "generate_until"):
-            raise UsageError(
-                f"{member}: expected a task of choices or of generated answers, found one of the kind "
-                f"{task.OUTPUT_TYPE}; lm_eval itself evaluates it"
-            )
         number = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
         docs = list(task.eval_docs)
         yield Job(member, number, task, identify_data(docs), give_examples(task, docs, number))

@@ -10,6 +10,8 @@ the context of an item's choices is computed once (`shared_context`), and batche
 
 import inspect
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,7 +119,8 @@ class LeiaLM(HFLM):
         """The text that follows each request's context, in order."""
         rule = RULES.get(self.generation_rule or "")
         if rule is None:
-            return self._generate_as_the_harness(requests, disable_tqdm)
+            with self._fixed_batch_size():
+                return super().generate_until(requests, disable_tqdm or self.quiet)
         asked = [make_request(self.tokenizer, rule, *request.args, self.max_length) for request in requests]
 
         def run(batch: list[int]) -> list[str]:
@@ -130,11 +133,21 @@ class LeiaLM(HFLM):
             self.cache_hook.add_partial("generate_until", request.args, text)
         return texts
 
-    def _generate_as_the_harness(self, requests: list[Instance], disable_tqdm: bool) -> list[str]:
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """The log-likelihood of each request's whole text as the harness's own model has it: the paper has none."""
+        with self._fixed_batch_size():
+            return super().loglikelihood_rolling(requests, disable_tqdm or self.quiet)
+
+    def _loglikelihood_tokens(self, *arguments: Any, **options: Any) -> list[tuple[float, bool]]:
+        return super()._loglikelihood_tokens(*arguments, **options | {"disable_tqdm": True})
+
+    @contextmanager
+    def _fixed_batch_size(self) -> Iterator[None]:
+        """For what the harness does itself: its own way to find a size fills a CPU's memory."""
         given = self.batch_size_per_gpu
-        self.batch_size_per_gpu = 8 if given == "auto" else given  # its own way to find a size fills a CPU's memory
+        self.batch_size_per_gpu = 8 if given == "auto" else given
         try:
-            return super().generate_until(requests, disable_tqdm or self.quiet)
+            yield
         finally:
             self.batch_size_per_gpu = given
 

@@ -33,6 +33,9 @@ MODEL_FILES = (
 )
 _AGAIN = "evaluate.sh makes it again"
 
+PLAIN = "none"
+"""The harness's name for answers that were taken as they are."""
+
 
 @dataclass(frozen=True)
 class ItemResult:
@@ -128,13 +131,22 @@ def _short(value: Any) -> str:
     return f"{value.get('name')} {str(value.get('sha256', ''))[:12]}".strip() if isinstance(value, dict) else str(value)
 
 
+def named_metrics(reported: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    """The metrics among what the harness reports of a task, by our names: `acc` for its `acc,none`, else
+    `exact_match,FILTER`. Those of `first` come first, in this order."""
+    names = [name for name in reported if "," in name and name.replace("_stderr,", ",") not in reported.keys() - {name}]
+    order = {metric: place for place, metric in enumerate(first)}
+    names.sort(key=lambda name: order.get(name.partition(",")[0], len(order)))
+    return {name.removesuffix(f",{PLAIN}"): reported[name] for name in names}
+
+
 def read_result(path: Path) -> TaskResult:
     """Raises `InputError` when the result is broken: cut off, not JSON, or without the items that it counts."""
     about = read_json(path, _AGAIN)
     try:
         expected = about["data"]["items"]
         dict(about["identity"]["model"])
-        metrics = about["metrics"] if "metrics" in about else {"acc": about["accuracy"]}  # as results once were
+        metrics = about["metrics"] if "metrics" in about else _former_metrics(about)
         metrics = {name: math.nan if value is None else float(value) for name, value in metrics.items()}
         if not metrics:
             raise ValueError("no metric")
@@ -150,9 +162,18 @@ def read_result(path: Path) -> TaskResult:
     return TaskResult(about, items, metrics)
 
 
+def _former_metrics(about: dict[str, Any]) -> dict[str, Any]:
+    """Results once had an accuracy alone, whatever their task asks for; what the harness said of it is there too."""
+    task, harness = about["task"], about.get("harness", {})
+    if task not in harness.get("results", {}):
+        return {"acc": about["accuracy"]}
+    first = [one["metric"] for one in harness["configs"][task].get("metric_list", [])]
+    return named_metrics(harness["results"][task], first)
+
+
 def _read_item(line: dict[str, Any], metrics: Mapping[str, float]) -> ItemResult:
     own = {name: line.pop(name) for name in metrics if name in line}
-    if not own and "prediction" in line:  # as results once were
+    if not own and "acc" in metrics and "prediction" in line:  # as results once were
         own = {"acc": float(line["prediction"] == line["gold"])}
     return ItemResult(line.pop("id"), line, own)
 

@@ -137,16 +137,21 @@ def show_metrics(metrics: Mapping[str, float | None]) -> str:
 
 
 def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult]]:
-    """The harness's own results and the items; both empty on all processes but the first."""
+    """The harness's own results and the items; both empty on all processes but the first. Raises `InputError` for a
+    task that the harness cannot evaluate."""
     job.task.set_config("num_fewshot", job.num_fewshot)
     job.task.set_fewshot_seed(42)
     lm.generation_rule = (job.task.config.metadata or {}).get("generation")  # read by `LeiaLM`
-    harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}})
+    try:
+        # Of a metric that is no mean (mcc), 100,000 samples for its standard error, the harness's number, take minutes.
+        harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}}, bootstrap_iters=1_000)
+    except ValueError as error:  # a metric that does not fit the task's answers, code to be confirmed, images
+        raise InputError(f"{job.name}: lm-eval cannot evaluate it ({error}); change the task") from error
     if harness is None:
         return {}, []
     samples = harness.pop("samples")[job.name]
     for name in ("config_source", "pretrained"):  # paths of this machine
-        harness["configs"][job.name]["metadata"].pop(name, None)
+        (harness["configs"][job.name].get("metadata") or {}).pop(name, None)
     return harness, make_items(job.task, samples)
 
 
