@@ -52,6 +52,11 @@ def variants(language: str) -> dict[str, list[str]]:
     return _of(language, "variants") or {}
 
 
+def is_language(code: str) -> bool:
+    """Whether there is a Wikipedia of this language, or the code stands for an invented one (qaa to qtz)."""
+    return code in _facts().keys() - {"about", "all", "interwiki"} or re.fullmatch("q[a-t][a-z]", code) is not None
+
+
 def is_language_code(prefix: str) -> bool:
     """Whether `prefix:` leads to a Wikipedia of another language."""
     return prefix in _prefixes("languages")

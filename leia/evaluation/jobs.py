@@ -1,6 +1,5 @@
 """What is to be evaluated: the tasks of the harness that a user names, each with its data and number of examples."""
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from tqdm import tqdm
 
 from leia.base.errors import InputError, UsageError
 from leia.data.tokenizers import ask_hub
-from leia.evaluation.examples import give_examples
+from leia.evaluation.examples import DRAWN, come_from_the_items, give_examples
+from leia.evaluation.notes import note, pass_warnings_on
 from leia.evaluation.results import identify_data
 
 TASKS_DIR = Path(__file__).resolve().parents[1] / "tasks"
@@ -57,7 +57,7 @@ def find_tasks(
             f"--tasks has {len(names)} ({','.join(names)}), --num_fewshot_samples has {len(num_fewshot)} "
             f"({','.join(map(str, num_fewshot))}); one number a task is needed"
         )
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    pass_warnings_on()
     datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
     lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
     manager, own = _open_task_folders(names, pretrained, include_path)
@@ -92,7 +92,10 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
     for member, task in members.items():
         number = 0 if member in without_examples else shots  # X-CODAH in the group xcsr
         docs = list(task.eval_docs)
-        yield Job(member, number, task, identify_data(docs), give_examples(task, docs, number))
+        rule = give_examples(task, docs, number)
+        if rule == DRAWN and come_from_the_items(task):
+            note(f"{member}: has no other documents, so an item's examples are others of the items that are evaluated")
+        yield Job(member, number, task, identify_data(docs), rule)
 
 
 def _open_task_folders(names: Sequence[str], pretrained: str, include_path: str | None) -> tuple[TaskManager, set[str]]:

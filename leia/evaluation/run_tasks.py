@@ -3,6 +3,7 @@ that has none. Under `accelerate launch` the processes share the items of a task
 """
 
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -24,7 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from leia.base.errors import InputError
 from leia.base.outputs import held
 from leia.base.step import versions
-from leia.evaluation import results
+from leia.evaluation import notes, results
 from leia.evaluation.items import make_items, metric_values
 from leia.evaluation.jobs import Job, find_tasks
 from leia.training.launch import without_gpu
@@ -75,6 +76,7 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
             _score_and_write(lm, jobs[index], paths[index], identity)
         else:
             score_job(lm, jobs[index])
+        notes.share()
     return [results.read_result(path) for path in paths] if state.is_main_process else []
 
 
@@ -107,7 +109,9 @@ def load_model(options: ModelOptions) -> LM:
         if settings["device"] == "cpu" and settings["batch_size"] == "auto":
             settings["batch_size"] = "1"  # the harness would try how much fits by filling the main memory
     try:
-        return join_processes(model_class(**settings))
+        lm = join_processes(model_class(**settings))
+        notes.note_bos(options.pretrained, lm.config, lm.tokenizer, options.scoring)
+        return lm
     except (OSError, ValueError) as error:
         raise InputError(f"{options.pretrained}: cannot be loaded as a causal language model ({error})") from error
 
@@ -143,7 +147,9 @@ def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult
     job.task.set_fewshot_seed(42)
     lm.generation_rule = (job.task.config.metadata or {}).get("generation")  # read by `LeiaLM`
     try:
-        # Of a metric that is no mean (mcc), 100,000 samples for its standard error, the harness's number, take minutes.
+        # For the standard error of a metric that is no mean (mcc) the harness draws 100,000 samples, which takes
+        # minutes, in forks of this process, whose threads may hang them.
+        os.environ["DISABLE_MULTIPROC"] = "1"
         harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}}, bootstrap_iters=1_000)
     except ValueError as error:  # a metric that does not fit the task's answers, code to be confirmed, images
         raise InputError(f"{job.name}: lm-eval cannot evaluate it ({error}); change the task") from error
@@ -164,12 +170,14 @@ class TaskScores:
         self, tasks: Sequence[str], num_fewshot: Sequence[int], pretrained: str, include_path: str | None = None
     ) -> None:
         self.jobs = find_tasks(tasks, num_fewshot, pretrained, include_path)
+        self.name = pretrained
 
     def __call__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
         from leia.evaluation.leia_lm import LeiaLM
 
         lm = LeiaLM(model, tokenizer=deepcopy(tokenizer), batch_size="auto")  # the harness gives it a padding token
         lm.quiet = True
+        notes.note_bos(self.name, lm.config, lm.tokenizer, "paper")
         scores = {}
         for job in self.jobs:
             harness, _ = score_job(lm, job)

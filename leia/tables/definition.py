@@ -7,6 +7,7 @@ from typing import Any
 
 from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
+from leia.corpus.languages import is_language
 from leia.tables.intervals import Estimate
 
 MEAN = "mean"
@@ -16,7 +17,7 @@ MEAN = "mean"
 @dataclass(frozen=True)
 class Column:
     """A task with a number of examples and one of its metrics (None: its first); `task` is None for what only the
-    authors evaluated. `language` is that of the runs."""
+    authors evaluated. `language` is that of the runs, "" where the table does not say it."""
 
     name: str
     task: str | None = None
@@ -103,6 +104,7 @@ def load_table(path: Path) -> Table:
         default_config = content.pop("train_config", "")
         rows = [_row(row, default_config) for row in content.pop("rows")]
         table = Table(parts=parts, rows=rows, **content)
+        _check_languages(path, table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected a table file, found one that does not fit ({error!r}); {advice}") from error
     if table.baseline not in (names := [row.name for row in rows]):
@@ -113,7 +115,7 @@ def load_table(path: Path) -> Table:
 def narrow(table: Table, base_model: str | None, languages: Sequence[str], seeds: Sequence[int]) -> Table:
     """The same rows for another base model, or with the columns of some languages or some seeds alone (none: all).
     Raises `UsageError` for a language that no column is of."""
-    known = {column.language for part in table.parts for column in part.columns if column.task}
+    known = {column.language for part in table.parts for column in part.columns if column.task} - {""}
     if unknown := sorted(set(languages) - known):
         raise UsageError(
             f"--languages: no column is of {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
@@ -126,11 +128,32 @@ def narrow(table: Table, base_model: str | None, languages: Sequence[str], seeds
 
 
 def _part(content: dict[str, Any]) -> Part:
-    """`language` is that of the columns; where a part names none, each task's name ends with its own."""
-    language = content.pop("language", None)
-    columns = [Column(str(name), *(cell or ())) for name, cell in content.pop("columns").items()]
-    known = [replace(one, language=language or (one.task or "").rpartition("_")[2]) for one in columns]
-    return Part(columns=known, **content)
+    """A column is a list, or a mapping that may say its `language`; a part may say that of all its columns."""
+    language = content.pop("language", "")
+    columns = [_column(name, cell, language) for name, cell in content.pop("columns").items()]
+    return Part(columns=columns, **content)
+
+
+def _column(name: Any, cell: Any, language: str) -> Column:
+    """Where no language is said, it is the column's name, or else the end of the task's (`xnli_zh`), if a Wikipedia has
+    that code: the names of tasks say their language in many ways (belebele_vie_Latn, global_mmlu_full_vi_anatomy)."""
+    if isinstance(name, bool):
+        raise ValueError("a column named no is false in YAML: put the name in quotes")
+    column = Column(str(name), **cell) if isinstance(cell, dict) else Column(str(name), *(cell or ()))
+    end = (column.task or "").rpartition("_")[2]
+    guessed = next((code for code in (column.name, end) if is_language(code) or column.name == end), "")
+    return replace(column, language=column.language or language or guessed)
+
+
+def _check_languages(path: Path, table: Table) -> None:
+    """Raise `InputError` for a column whose runs have a language that is not known."""
+    columns = [column for part in table.parts for column in part.columns if column.task and not column.language]
+    if columns and any(row.training or "{language}" in row.run for row in table.rows):
+        name, task, number = columns[0].name, columns[0].task, columns[0].num_fewshot
+        raise InputError(
+            f"{path}: column {name!r}: expected the language of its runs, found none; call the column by it, or write "
+            f"`language: vi` in its part, or in it: {name}: {{task: {task}, num_fewshot: {number}, language: vi}}"
+        )
 
 
 def _row(content: dict[str, Any], default_config: str) -> Row:
