@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import datasets
 import lm_eval.api.task
 from huggingface_hub import HfApi, constants, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
+from lm_eval.api.group import Group
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 from tqdm import tqdm
@@ -33,14 +34,15 @@ DATA_FOLDERS = {
 
 @dataclass(frozen=True)
 class Job:
-    """One task to evaluate, the number of examples in front of an item, the identity of its items, and by which rule
-    the examples were taken (`examples.give_examples`)."""
+    """One task to evaluate, the number of examples in front of an item, the identity of its items, by which rule the
+    examples were taken (`examples.give_examples`), and the groups that it was asked for with, by name and number."""
 
     name: str
     num_fewshot: int
     task: Task
     data: dict[str, Any]
     examples: str
+    groups: dict[tuple[str, int], Group] = field(default_factory=dict)
 
 
 def find_tasks(
@@ -66,13 +68,15 @@ def find_tasks(
     jobs: dict[tuple[str, int], Job] = {}
     for name, shots in zip(names, num_fewshot, strict=True):
         try:
-            members = manager.load(name)["tasks"]
+            loaded = manager.load(name)
         except (OSError, ValueError, ImportError) as error:
             folders = " or ".join(_folders_of(name)) if name in own else ""
             advice = f"; {folders} names a local copy" if folders else ""
             more = "" if name in local else unreachable + advice
             raise InputError(f"{name}: its data cannot be read: {error}{more}") from error
-        jobs |= {(job.name, job.num_fewshot): job for job in _jobs_of(name, members, shots)}
+        groups = {(group, shots): found for group, found in loaded.get("groups", {}).items() if found.has_aggregation}
+        for job in _jobs_of(name, loaded["tasks"], shots):
+            jobs.setdefault((job.name, job.num_fewshot), job).groups.update(groups)
     return list(jobs.values())
 
 

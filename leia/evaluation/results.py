@@ -69,6 +69,12 @@ class TaskResult:
             )
         return self.metrics[name]
 
+    def is_better_less(self, metric: str | None = None) -> bool:
+        """Whether the task says of `metric`, or of its first one, that less is better: a perplexity, an error rate."""
+        name = (metric or next(iter(self.metrics))).partition(",")[0]
+        told = self.about.get("harness", {}).get("higher_is_better", {}).get(self.about["task"], {})
+        return told.get(name) is False
+
 
 def result_path(results_dir: Path, task: str, num_fewshot: int) -> Path:
     """The JSON file of a task; its items lie beside it under `.jsonl`."""

@@ -77,7 +77,30 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
         else:
             score_job(lm, jobs[index])
         notes.share()
-    return [results.read_result(path) for path in paths] if state.is_main_process else []
+    if not state.is_main_process:
+        return []
+    finished = [results.read_result(path) for path in paths]
+    for (group, shots), metrics in group_metrics(jobs, finished).items():
+        click.echo(f"{group}, {shots} shots: {show_metrics(metrics)}")
+    return finished
+
+
+def group_metrics(
+    jobs: Sequence[Job], finished: Sequence[results.TaskResult]
+) -> dict[tuple[str, int], dict[str, float | None]]:
+    """What each group makes of the results of its tasks, as its `aggregate_metric_list` says; by name and number of
+    examples asked for."""
+    members: dict[tuple[str, int], dict[str, Any]] = {}
+    groups = {}
+    for job, result in zip(jobs, finished, strict=True):
+        groups |= job.groups
+        for asked in job.groups:
+            members.setdefault(asked, {})[job.name] = result.about["harness"]["results"][job.name]
+    values = {}
+    for asked, group in groups.items():
+        first = [one.metric for one in group.aggregate_metric_list]
+        values[asked] = results.named_metrics(group.aggregate(members[asked]), first)
+    return values
 
 
 def _is_finished(path: Path, job: Job) -> bool:

@@ -19,7 +19,7 @@ Cells = Mapping[tuple[str, str, str], Cell]
 CSV_COLUMNS = (
     *("part", "row", "column", "mean", "half_width", "seeds", "items", "items_low", "items_high"),
     *("authors_mean", "authors_half_width", "difference_to_authors"),
-    *("gain_over_baseline", "gain_low", "gain_high", "gain_p", "counts_as_gain"),
+    *("gain_over_baseline", "gain_low", "gain_high", "gain_p", "counts_as_gain", "metric"),
 )
 
 
@@ -59,7 +59,7 @@ def to_csv(table: Table, cells: Cells) -> str:
         interval = (cell.interval.low, cell.interval.high) if cell.interval else [None] * 2
         authors = astuple(cell.authors) if cell.authors else [None] * 2
         gain = astuple(cell.gain) if cell.gain else [None] * 4
-        writer.writerow([*place, *ours, *interval, *authors, cell.difference, *gain, cell.counts])
+        writer.writerow([*place, *ours, *interval, *authors, cell.difference, *gain, cell.counts, cell.metric])
     return buffer.getvalue()
 
 
@@ -69,7 +69,7 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
     if not any(cell.ours for cell in cells.values()):
         texts.append("There are no results yet: no number below was measured here.")
     texts.append(
-        f"{_metrics(table)}; ±: half width of the 95% t interval over training seeds, where there are several; "
+        f"{_metrics(table, cells)}; ±: half width of the 95% t interval over training seeds, where there are several; "
         "n: seeds, where some are still missing. **Bold**: a gain by the paper's criterion, the lower end above the "
         f"upper end of the row {baseline!r}."
     )
@@ -85,14 +85,19 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
     return texts
 
 
-def _metrics(table: Table) -> str:
-    """What the cells hold: "Accuracy", and which columns or whole parts another metric."""
+def _metrics(table: Table, cells: Cells) -> str:
+    """What the cells hold: "Accuracy", and which columns or whole parts another metric: the one that the table names,
+    or the first of the task where there are results."""
     others: dict[str, list[str]] = {}
     for part in table.parts:
-        whole = len({column.metric for column in part.columns}) == 1
+        metrics = {}
         for column in part.columns:
-            if column.metric not in (None, "acc"):
-                others.setdefault(column.metric, []).append(part.title if whole else column.name)
+            found = {cells[part.name, row.name, column.name].metric for row in table.rows} - {""}
+            metrics[column.name] = column.metric or " or ".join(sorted(found)) or "acc"
+        whole = len(set(metrics.values())) == 1
+        for column, metric in metrics.items():
+            if metric != "acc":
+                others.setdefault(metric, []).append(part.title if whole else column)
     named = "; ".join(f"{', '.join(dict.fromkeys(columns))}: {metric}" for metric, columns in others.items())
     return f"Accuracy ({named})" if named else "Accuracy"
 
@@ -161,7 +166,9 @@ def _tex(text: str) -> str:
 
 def format_metrics(results: Sequence[TaskResult]) -> str:
     """A plain table of one model's results, a line a metric, with the mean over the languages of each benchmark."""
-    lines = [f"{'task':<24} {'shots':>5} {'items':>6}  {'metric':<12} {'value':>7} {'std. error':>10}"]
+    tasks = max([24, *(len(result.about["task"]) for result in results)])
+    names = max([12, *(len(metric) for result in results for metric in result.metrics)])
+    lines = [f"{'task':<{tasks}} {'shots':>5} {'items':>6}  {'metric':<{names}} {'value':>7} {'std. error':>10}"]
     groups: dict[tuple[str, int, str], list[float]] = {}
     for result in results:
         task, shots = result.about["task"], result.about["num_fewshot"]
@@ -169,9 +176,11 @@ def format_metrics(results: Sequence[TaskResult]) -> str:
             name, _, way = metric.partition(",")
             stderr = result.about["harness"]["results"][task].get(f"{name}_stderr,{way or 'none'}")
             shown = f"{stderr:>10.3f}" if isinstance(stderr, float) else f"{'-':>10}"
-            lines.append(f"{task:<24} {shots:>5} {len(result.items):>6}  {metric:<12} {value:>7.3f} {shown}")
+            lines.append(f"{task:<{tasks}} {shots:>5} {len(result.items):>6}  {metric:<{names}} {value:>7.3f} {shown}")
             groups.setdefault((task.rpartition("_")[0], shots, metric), []).append(value)
     for (benchmark, shots, metric), values in groups.items():
         if benchmark and len(values) > 1:
-            lines.append(f"{'mean ' + benchmark:<24} {shots:>5} {'':>6}  {metric:<12} {np.mean(values):>7.3f}")
+            lines.append(
+                f"{'mean ' + benchmark:<{tasks}} {shots:>5} {'':>6}  {metric:<{names}} {np.mean(values):>7.3f}"
+            )
     return "\n".join(lines)

@@ -31,8 +31,8 @@ PAPER_ITEMS = {
 class Cell:
     """Ours, the authors', the gain over the baseline row, and whether it counts by the paper's criterion.
 
-    `items`: on how many ours was measured, 0 for a mean. `complete`: not on fewer than the paper's. `interval`: over
-    items, of the measures of knowledge alone.
+    `items`: on how many ours was measured, 0 for a mean. `complete`: not on fewer than the paper's. `metric`: its name,
+    "" for a mean. `interval`: over items, of the measures of knowledge alone.
     """
 
     ours: Estimate | None = None
@@ -42,6 +42,7 @@ class Cell:
     seeds: int = 0
     items: int = 0
     complete: bool = True
+    metric: str = ""
     interval: Interval | None = None
 
     @property
@@ -95,7 +96,8 @@ def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) ->
             items = min(len(result.items) for result in ours)
             complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
             values = [result.value(column.metric) for result in ours]
-            cell = replace(cell, ours=estimate(values), seeds=len(ours), items=items, complete=complete)
+            metric = column.metric or next(iter(ours[0].metrics))
+            cell = replace(cell, ours=estimate(values), seeds=len(ours), items=items, complete=complete, metric=metric)
             if has_measures(ours):
                 drawn = draw_measures([result.items for result in ours])
                 cell = replace(cell, interval=summarise(drawn[column.metric or MEASURES[0]]))
@@ -131,6 +133,8 @@ def _gains(
     for column in part.columns:
         if column.name in ours and column.name in baseline:
             pair = ours[column.name], baseline[column.name]
+            if pair[0][0].is_better_less(column.metric):
+                continue  # the criterion, p and the bold print say what is greater
             if all(map(has_measures, pair)):
                 runs = ([result.items for result in results] for results in pair)
                 gain = draw_gains(*runs, column.metric or MEASURES[0])
