@@ -11,6 +11,7 @@ import datasets
 import lm_eval.api.task
 from huggingface_hub import HfApi, constants, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
+from jinja2 import TemplateError
 from lm_eval.api.group import Group
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
@@ -74,6 +75,8 @@ def find_tasks(
             advice = f"; {folders} names a local copy" if folders else ""
             more = "" if name in local else unreachable + advice
             raise InputError(f"{name}: its data cannot be read: {error}{more}") from error
+        except (KeyError, TypeError, AttributeError, AssertionError, TemplateError) as error:
+            raise InputError(f"{name}: lm-eval can make no task of its file ({error!r}); mend the file") from error
         groups = {(group, shots): found for group, found in loaded.get("groups", {}).items() if found.has_aggregation}
         for job in _jobs_of(name, loaded["tasks"], shots):
             jobs.setdefault((job.name, job.num_fewshot), job).groups.update(groups)

@@ -26,6 +26,7 @@ from leia.base.errors import InputError
 from leia.base.outputs import held
 from leia.base.step import versions
 from leia.evaluation import notes, results
+from leia.evaluation.examples import DRAWN
 from leia.evaluation.items import make_items, metric_values
 from leia.evaluation.jobs import Job, find_tasks
 from leia.training.launch import without_gpu
@@ -113,6 +114,11 @@ def _is_finished(path: Path, job: Job) -> bool:
         return False
     if result.about["data"] != job.data:
         raise InputError(f"{path}: was made from other data than the task has now; name another results folder")
+    if job.examples == DRAWN and "examples" not in result.about:
+        notes.note(
+            f"{path}: an earlier version let lm-eval draw its examples, an item's own answer among them perhaps; "
+            "remove it to have it made again"
+        )
     return True
 
 

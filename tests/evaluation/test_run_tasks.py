@@ -191,12 +191,41 @@ KINDS = {
     "normalised": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " Bcd"]\ndoc_to_target: number',
     "open": 'doc_to_text: "{{q}}"\ndoc_to_target: letter',
     "rolling": 'doc_to_text: ""\ndoc_to_target: q',
+    "likelihood": 'doc_to_text: "{{q}}"\ndoc_to_target: letter',
+    "unlike": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " Bcd"]\ndoc_to_target: number',
+    "filtered": 'doc_to_text: "{{q}}"\ndoc_to_target: letter',
+    "unknown": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: number',
+    "extra": 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B"]\ndoc_to_target: q',
 }
 OUTPUTS = {
     "normalised": "multiple_choice\nmetric_list: [{metric: acc_norm}, {metric: acc}]",
     "open": "generate_until\ngeneration_kwargs: {until: ['.'], max_gen_toks: 4}\nmetric_list: [{metric: exact_match}]",
-    "rolling": "loglikelihood_rolling",
+    "rolling": "loglikelihood_rolling\nmetric_list: [{metric: byte_perplexity}, {metric: word_perplexity}]",
+    "likelihood": "loglikelihood\nmetric_list: [{metric: acc}, {metric: perplexity}]",
+    "unlike": "multiple_choice\nmetric_list: [{metric: mcc}, {metric: f1}]",
+    "filtered": "generate_until\ngeneration_kwargs: {until: ['.'], max_gen_toks: 4}\n"
+    "filter_list: [{name: whole, filter: [{function: take_first}]}, "
+    "{name: first, filter: [{function: regex, regex_pattern: '(.)'}, {function: take_first}]}]\n"
+    "metric_list: [{metric: !function own_metrics.length, aggregation: mean, higher_is_better: true}, "
+    "{metric: exact_match}]",
+    "unknown": "multiple_choice\nprocess_results: !function own_metrics.process\nmetric_list: [{metric: second}]",
+    "extra": "multiple_choice\nprocess_results: !function own_metrics.process\n"
+    "metric_list: [{metric: second, aggregation: mean, higher_is_better: true}]",
 }
+OWN_METRICS = """
+def length(references, predictions, **_):
+    return float(len(predictions[0]))
+
+def process(doc, results):
+    return {"first": 1.0, "second": 0.5}
+"""
+
+
+GROUP = """
+group: both
+task: [normalised, unlike]
+aggregate_metric_list: [{metric: acc_norm, weight_by_size: true}]
+"""
 
 
 @pytest.fixture
@@ -212,6 +241,8 @@ def tasks_of_others(tmp_path, monkeypatch):
     for name, how in KINDS.items():
         kind = OUTPUTS.get(name, "multiple_choice\nmetric_list: [{metric: acc}]")
         (tmp_path / f"{name}.yaml").write_text(TASK.format(name=name, data=data, kind=kind) + how)
+    (tmp_path / "own_metrics.py").write_text(OWN_METRICS)
+    (tmp_path / "both.yaml").write_text(GROUP)
     monkeypatch.setattr(jobs, "TASKS_DIR", tmp_path)
 
 
@@ -256,17 +287,72 @@ def test_answers_that_a_model_writes_are_kept_with_their_metrics(model, tasks_of
     assert "tasks to evaluate: 0 of 1" in again.output
 
 
+@pytest.mark.parametrize("scoring", ["paper", "harness"])
+def test_every_kind_of_task_has_its_own_metrics_by_their_names(model, tasks_of_others, tmp_path, scoring):
+    """Log-likelihoods, perplexities, metrics over all items, several filters, functions of the task, a group."""
+    tasks = "likelihood,rolling,filtered,extra,both"
+    outcome = evaluate(model, tmp_path / "results", tasks, "1,0,1,1,1", "--scoring", scoring)
+    assert outcome.exit_code == 0, outcome.output
+    found = {path.name.partition("_")[0]: read_result(path) for path in (tmp_path / "results").glob("*.json")}
+    assert {name: list(result.metrics) for name, result in found.items()} == {
+        "likelihood": ["acc", "perplexity"],
+        "rolling": ["byte_perplexity", "word_perplexity"],
+        "filtered": ["length,whole", "length,first", "exact_match,whole", "exact_match,first"],
+        "extra": ["second", "first"],
+        "normalised": ["acc_norm", "acc"],
+        "unlike": ["mcc", "f1"],
+    }
+    for name, result in found.items():
+        harness = result.about["harness"]["results"][name]
+        assert result.metrics == {
+            metric: pytest.approx(harness[metric if "," in metric else f"{metric},none"]) for metric in result.metrics
+        }
+        assert ("accuracy" in result.about) == ("acc" in result.metrics)
+        shots = 0 if name == "rolling" else 1
+        shown = ", ".join(f"{value:.3f}  {metric}" for metric, value in result.metrics.items())
+        assert f"{name}, {shots} shots: {shown}\n" in outcome.output
+    assert f"both, 1 shots: {found['normalised'].value('acc_norm'):.3f}  acc_norm\n" in outcome.output
+    assert found["likelihood"].items[0].answer["continuations"] == [" A"]
+    assert found["rolling"].items[0].answer["text"] == "a and w and"
+    assert found["rolling"].is_better_less() and not found["likelihood"].is_better_less("acc")
+    assert found["unlike"].items[0].metrics == {}, "no item has an mcc; an accuracy is not asked for"
+
+
 @pytest.mark.parametrize(
-    ("name", "code", "reason"),
+    ("name", "number", "code", "reason"),
     [
-        ("rolling", 2, "found one of the kind loglikelihood_rolling; lm_eval itself evaluates it"),
-        ("none", 1, "none: the right answer 'a and w and' of item 0 is not one of its choices"),
+        ("rolling", "1", 2, "rolling is scored without examples, 1 were asked for"),
+        ("none", "0", 1, "none: the right answer 'a and w and' of item 0 is not one of its choices"),
+        ("unknown", "0", 1, "error: unknown: lm-eval can make no task of its file (KeyError"),
     ],
 )
-def test_a_task_that_has_no_right_answer_is_refused(model, tasks_of_others, tmp_path, name, code, reason):
-    outcome = evaluate(model, tmp_path / "results", name, "0")
+def test_a_task_that_cannot_be_scored_so_is_refused(model, tasks_of_others, tmp_path, name, number, code, reason):
+    outcome = evaluate(model, tmp_path / "results", name, number)
     assert (outcome.exit_code, reason in outcome.output) == (code, True), outcome.output
     assert not (tmp_path / "results").exists()
+
+
+def test_a_metric_that_does_not_fit_the_answers_is_one_line(model, tasks_of_others, tmp_path):
+    three = TASK.format(name="three", data=tmp_path / "data.jsonl", kind="multiple_choice\nmetric_list: [{metric: f1}]")
+    how = 'doc_to_text: "{{q}}"\ndoc_to_choice: [" A", " B", " C"]\n'
+    how += 'doc_to_target: \'{{(a == "b") + 2 * (a == "c")}}\''
+    (tmp_path / "three.yaml").write_text(three + how)
+    outcome = evaluate(model, tmp_path / "results", "three", "0")
+    assert outcome.exit_code == 1 and "error: three: lm-eval cannot evaluate it (Target is multiclass" in outcome.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_result_says_whose_examples_it_has_and_an_older_one_is_told(model, tasks_of_others, tmp_path):
+    assert evaluate(model, tmp_path / "results", "letters", "2").exit_code == 0
+    path = tmp_path / "results/letters_2shot.json"
+    about = json.loads(path.read_text())
+    assert about["examples"] == "drawn by the seed 42 and the number of the item"
+    assert "earlier version" not in evaluate(model, tmp_path / "results", "letters", "2").output
+    del about["examples"]
+    path.write_text(json.dumps(about))
+    again = evaluate(model, tmp_path / "results", "letters", "2")
+    assert again.exit_code == 0 and "tasks to evaluate: 0 of 1" in again.output
+    assert f"note: {path}: an earlier version let lm-eval draw its examples" in again.output
 
 
 def test_a_result_of_former_versions_is_read(tmp_path):
@@ -277,6 +363,12 @@ def test_a_result_of_former_versions_is_read(tmp_path):
     (tmp_path / "t_0shot.jsonl").write_text("\n".join(lines))
     result = read_result(tmp_path / "t_0shot.json")
     assert result.value() == 0.5 and [item.metrics for item in result.items] == [{"acc": 1.0}, {"acc": 0.0}]
+    # Where the task asked for another metric, the accuracy beside it is not the task's.
+    reported = {"alias": "t", "acc_norm,none": 0.75, "acc_norm_stderr,none": 0.1}
+    harness = {"results": {"t": reported}, "configs": {"t": {"metric_list": [{"metric": "acc_norm"}]}}}
+    (tmp_path / "t_0shot.json").write_text(json.dumps(about | {"harness": harness}))
+    result = read_result(tmp_path / "t_0shot.json")
+    assert result.metrics == {"acc_norm": 0.75} and [item.metrics for item in result.items] == [{}, {}]
 
 
 def test_the_group_of_both_benchmarks_gives_examples_to_the_one_that_takes_some(tmp_path, monkeypatch):

@@ -295,3 +295,79 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("title: x\nparts: 3\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"x\.yaml: expected a table file"):
         load_table(tmp_path / "x.yaml")
+
+
+LANGUAGES = """
+title: t
+seeds: [42]
+baseline: plain
+base_model: m
+parts: [{%s}]
+rows: [{name: plain, label: P, run: "{language}_none", train: configs/train/tiny_cpu.yaml}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "language"),
+    [
+        ("columns: {vi: [belebele_vie_Latn, 0]}", "vi"),
+        ("columns: {vi: [global_mmlu_full_vi_anatomy, 0]}", "vi"),
+        ("columns: {zh-yue: [own, 0]}", "zh-yue"),
+        ("columns: {new: [xcsqa_new, 0]}", "new"),
+        ("columns: {XNLI Chinese: [xnli_zh, 0]}", "zh"),
+        ("columns: {xx: [xcsqa_xx, 0]}", "xx"),
+        ("columns: {qaa: [own, 0]}", "qaa"),
+        ("columns: {Anatomy: {task: global_mmlu_full_vi_anatomy, num_fewshot: 0, language: vi}}", "vi"),
+        ("language: vi, columns: {Anatomy: [global_mmlu_full_vi_anatomy, 0]}", "vi"),
+        ("language: ja, columns: {vi: {task: own, language: vi}}", "vi"),
+    ],
+)
+def test_the_language_of_a_column_is_said_or_is_its_name(tmp_path, part, language):
+    """The names of the harness's tasks end in anything: Latn, anatomy."""
+    table = tmp_path / "table.yaml"
+    table.write_text(LANGUAGES % f"name: p, title: P, {part}")
+    (column,) = load_table(table).parts[0].columns
+    assert column.language == language
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("columns: {Belebele: [belebele_vie_Latn, 0]}", "column 'Belebele': expected the language of its runs"),
+        ("columns: {Own: {task: own, num_fewshot: 2}}", "Own: {task: own, num_fewshot: 2, language: vi}"),
+        ("columns: {no: [xcsqa_no, 0]}", "put the name in quotes"),
+    ],
+)
+def test_a_column_without_a_language_is_told_where_runs_need_one(tmp_path, part, message):
+    table = tmp_path / "table.yaml"
+    table.write_text(LANGUAGES % f"name: p, title: P, {part}")
+    with pytest.raises(InputError) as error:
+        load_table(table)
+    assert message in str(error.value) and str(table) in str(error.value)
+    if "Belebele" in part:  # a table of models that are there needs none
+        table.write_text(table.read_text().partition("rows:")[0] + "rows: [{name: plain, label: P, run: base}]")
+        assert load_table(table).parts[0].columns[0].language == ""
+
+
+def test_a_table_names_the_first_metric_of_a_task_and_calls_no_perplexity_a_gain(tmp_path):
+    for run, right in (("base", [1, 1, 0, 0]), ("tuned", [1, 1, 1, 0])):
+        items = {str(number): bool(value) for number, value in enumerate(right)}
+        for task, metric, better in (("normal", "acc_norm", True), ("errors", "rate", False)):
+            path = write_result(tmp_path / run, task, 0, items)
+            for file in (path, path.with_suffix(".jsonl")):
+                file.write_text(file.read_text().replace('"acc"', f'"{metric}"'))
+            harness = {"higher_is_better": {task: {metric: better}}}
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"harness": harness}))
+    table = tmp_path / "table.yaml"
+    table.write_text(
+        "title: t\nseeds: [42]\nbaseline: base\n"
+        "parts: [{name: p, title: P, mean: false, columns: {first: [normal, 0], second: [errors, 0]}}]\n"
+        "rows: [{name: base, label: B, run: base}, {name: tuned, label: T, run: tuned}]\n"
+    )
+    loaded = load_table(table)
+    cells = fill(loaded, tmp_path)
+    assert "Accuracy (first: acc_norm; second: rate)" in to_markdown(loaded, cells)
+    assert cells["p", "tuned", "first"].gain.difference == pytest.approx(0.25)
+    assert cells["p", "tuned", "second"].gain is None and cells["p", "tuned", "second"].ours.mean == 0.75
+    rows = list(csv.DictReader(io.StringIO(to_csv(loaded, cells))))
+    assert [row["metric"] for row in rows] == ["acc_norm", "rate"] * 2
