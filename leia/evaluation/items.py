@@ -30,10 +30,10 @@ def make_items(task: Task, samples: Sequence[dict[str, Any]]) -> list[ItemResult
         metrics = {_name(metric, way): way[metric] for way in ways for metric in way["metrics"]}
         single = {name: _number(value) for name, value in metrics.items() if _is_single(value)}
         items.append(ItemResult(str(doc_id), _answer(task, ways[0]), single))
-    return _named(items, [ways[0]["doc"] for ways in by_item.values()])
+    return with_own_ids(items, [ways[0]["doc"] for ways in by_item.values()])
 
 
-def _named(items: list[ItemResult], docs: Sequence[Any]) -> list[ItemResult]:
+def with_own_ids(items: list[ItemResult], docs: Sequence[Any]) -> list[ItemResult]:
     """The items by the ids of their documents, where each has one of its own; else by their numbers."""
     ids = [doc.get("id") if isinstance(doc, Mapping) else None for doc in docs]
     if None in ids or len(set(map(str, ids))) < len(ids):

@@ -16,6 +16,7 @@ from evaluation_sample import ROOT, XCSR, make_model
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from leia.base.errors import InputError
+from leia.evaluation.items import with_own_ids
 from leia.evaluation.results import ItemResult, new_result, read_result
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -340,6 +341,21 @@ def test_a_metric_that_does_not_fit_the_answers_is_one_line(model, tasks_of_othe
     outcome = evaluate(model, tmp_path / "results", "three", "0")
     assert outcome.exit_code == 1 and "error: three: lm-eval cannot evaluate it (Target is multiclass" in outcome.output
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("docs", "ids"),
+    [
+        ([{"id": "x"}, {"id": 7}], ["x", "7"]),
+        ([{"id": "x"}, {"id": "x"}], ["0", "1"]),
+        ([{"id": "x"}, {"id": None}], ["0", "1"]),
+        (["a text", "another"], ["0", "1"]),
+    ],
+)
+def test_items_go_by_the_ids_of_their_documents_where_each_has_its_own(docs, ids):
+    """Two items of one id would be one in a table's bootstrap."""
+    items = [ItemResult(str(number), {}, {}) for number in range(2)]
+    assert [item.id for item in with_own_ids(items, docs)] == ids
 
 
 def test_a_result_says_whose_examples_it_has_and_an_older_one_is_told(model, tasks_of_others, tmp_path):
