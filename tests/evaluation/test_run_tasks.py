@@ -288,7 +288,7 @@ def test_answers_that_a_model_writes_are_kept_with_their_metrics(model, tasks_of
     assert "tasks to evaluate: 0 of 1" in again.output
 
 
-@pytest.mark.parametrize("scoring", ["paper", "harness"])
+@pytest.mark.parametrize("scoring", ["paper", pytest.param("harness", marks=pytest.mark.thorough)])
 def test_every_kind_of_task_has_its_own_metrics_by_their_names(model, tasks_of_others, tmp_path, scoring):
     """Log-likelihoods, perplexities, metrics over all items, several filters, functions of the task, a group."""
     tasks = "likelihood,rolling,filtered,extra,both"
