@@ -1,22 +1,19 @@
-"""The model of a run: its tokenizer with the two tags, their embeddings, its attention."""
+"""The model of a run: its attention, its adapters."""
 
-from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
-from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
+from leia.data.tokenizers import check_model_name
 from leia.training.arguments import Experiment
 from leia.training.layers import prepare_layers, use_fp8
+from leia.training.token_rows import add_tags
 
 
 def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = False) -> None:
@@ -91,55 +88,6 @@ def prepare(
         model.get_input_embeddings().register_forward_hook(lambda _, __, embedded: embedded.to(torch.bfloat16))
     prepare_layers(model, experiment.activation_checkpointing, experiment.torch_compile)
     return model
-
-
-def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Give `tokenizer` and `model` the two tags where they lack them; return their ids. What the model has for each
-    token (rows of the embeddings and of the output layer, biases) is for a new tag the mean of all former ones (paper,
-    section 3, for the input embeddings). Raises `InputError` where it cannot be made larger."""
-    known = count_ids(tokenizer)
-    new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
-    tag_ids = add_entity_name_tags(tokenizer)
-    if not new_tags:
-        return tag_ids
-    axes = axes_of_tokens(model)
-    if (rows := count_ids(tokenizer)) > model.config.get_text_config().vocab_size:
-        model.resize_token_embeddings(rows, mean_resizing=False)
-    tensors = dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
-    with torch.no_grad(), gathered([tensors[name] for name in axes]):
-        for name, axis in axes.items():
-            tensor = tensors[name]
-            if tensor.numel() > 0 and tensor.shape[axis] < rows:  # else another process has it
-                raise InputError(f"{type(model).__name__}: its {name} cannot be made larger for the tags")
-            for tag_id in tokenizer.convert_tokens_to_ids(new_tags) if tensor.numel() else ():
-                mean = tensor.narrow(axis, 0, known).mean(dim=axis, dtype=torch.float32)
-                tensor.select(axis, tag_id).copy_(mean)
-    return tag_ids
-
-
-def axes_of_tokens(model: PreTrainedModel) -> dict[str, int]:
-    """The parameters and buffers of `model` that hold something for each token, and along which axis: those that would
-    be larger if it knew one token more."""
-    shapes = []
-    for more in (0, 1):
-        config = deepcopy(model.config)
-        config._attn_implementation = "eager"  # the others ask what the device can
-        config.get_text_config().vocab_size += more
-        with torch.device("meta"):
-            made = type(model)(config)
-        tensors = chain(made.named_parameters(remove_duplicate=False), made.named_buffers(remove_duplicate=False))
-        shapes.append({name: tensor.shape for name, tensor in tensors})
-    one, other = shapes
-    return {name: axis for name in one for axis, size in enumerate(one[name]) if size != other[name][axis]}
-
-
-def gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[None]:
-    """Make whole what DeepSpeed ZeRO-3 has shared out among the processes; the changes of process 0 are kept."""
-    if not is_deepspeed_zero3_enabled():
-        return nullcontext()
-    import deepspeed
-
-    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
 
 
 def wanted_attention(experiment: Experiment) -> str:
