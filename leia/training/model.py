@@ -13,6 +13,7 @@ from leia.base.errors import InputError
 from leia.data.tokenizers import check_model_name
 from leia.training.arguments import Experiment
 from leia.training.layers import prepare_layers, use_fp8
+from leia.training.memory import is_out_of_memory
 from leia.training.token_rows import add_tags
 
 
@@ -38,39 +39,55 @@ def check_weights(name_or_path: str) -> None:
 
 
 def load_model(
-    name_or_path: str,
-    attn_implementation: str | None,
-    dtype: torch.dtype,
-    trust_remote_code: bool = False,
-    or_another: bool = False,
+    name_or_path: str, attn_implementation: str, dtype: torch.dtype, trust_remote_code: bool = False
 ) -> PreTrainedModel:
-    """`attn_implementation`: None for the one that transformers takes by itself, `sdpa` where the model has it.
-    `or_another`: take that one where the model lacks the one given. Raises `InputError`."""
+    """`attn_implementation`: one that transformers has a name for, or `auto` for the fastest one that the model's class
+    and this machine have. Raises `InputError`."""
     check_weights(name_or_path)
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            name_or_path,
-            attn_implementation=attn_implementation,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            return_dict=True,  # whatever its config says
-        )
-    except (OSError, ValueError, ImportError) as error:
-        if or_another:
-            return load_model(name_or_path, None, dtype, trust_remote_code)
-        raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
+    is_free = attn_implementation == "auto"
+    for attention in attentions() if is_free else [attn_implementation]:
+        try:
+            return AutoModelForCausalLM.from_pretrained(
+                name_or_path,
+                attn_implementation=attention,  # else one that its config asks for would be taken
+                dtype=dtype,
+                trust_remote_code=trust_remote_code,
+                return_dict=True,  # whatever its config says
+            )
+        except (OSError, RuntimeError, ValueError, ImportError) as error:
+            if is_out_of_memory(error):
+                raise
+            # Which attention a class lacks, it says before its weights are read; eager is in all of them.
+            reason, failed = first_line(error), error
+    if is_free or attn_implementation == "eager":
+        raise InputError(f"{name_or_path}: no model can be loaded from it ({reason})") from failed
+    other = load_model(name_or_path, "auto", dtype, trust_remote_code)  # an error of another kind is raised here
+    raise InputError(
+        f"attn_implementation is {attn_implementation}: {type(other).__name__} cannot have it here ({reason}); take "
+        f"{other.config._attn_implementation}, or auto"
+    ) from failed
+
+
+def attentions() -> list[str]:
+    """What `auto` tries, the fastest first: flash attention where it runs, then PyTorch's and transformers' own."""
+    capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
+    flash = {
+        "flash_attention_3": capability[0] == 9 and is_flash_attn_3_available(),
+        "flash_attention_2": capability[0] >= 8 and is_flash_attn_2_available(),
+    }
+    return [name for name, runs in flash.items() if runs] + ["sdpa", "eager"]
 
 
 def make_model(
-    experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase, attention: str
+    experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[torch.nn.Module, tuple[int, int]]:
     """The model to train and the ids of the two tags, which it and `tokenizer` are given."""
     # DeepSpeed keeps 32-bit weights beside bf16 ones, and adapters leave the weights as they are; elsewhere the weights
     # are 32-bit and bf16 is for the arithmetic.
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
-    is_free = wanted_attention(experiment) == "auto"
-    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code, is_free)
+    attention = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
+    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
     tag_ids = add_tags(model, tokenizer)
     return prepare(model, experiment, args, tag_ids), tag_ids
 
@@ -90,33 +107,35 @@ def prepare(
     return model
 
 
-def wanted_attention(experiment: Experiment) -> str:
-    return "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
-
-
-def choose_attention(wanted: str) -> str:
-    """The attention implementation: the wanted one, or for `auto` flash attention where it runs, else `sdpa`."""
-    if wanted != "auto":
-        return wanted
-    capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
-    if capability[0] == 9 and is_flash_attn_3_available():
-        return "flash_attention_3"
-    return "flash_attention_2" if capability[0] >= 8 and is_flash_attn_2_available() else "sdpa"
-
-
 def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
     """`model` with LoRA adapters on all linear layers; of the embeddings only the rows of the tags are trained."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    settings |= {"exclude_modules": _read_by_kernels(model), "trainable_token_indices": list(tag_ids)}
     try:
-        adapted = get_peft_model(model, LoraConfig(**settings, trainable_token_indices=list(tag_ids)))
-    except ValueError as error:  # of Mamba, say
-        raise InputError(f"lora_rank is {rank}: {first_line(error)}; train all weights (lora_rank 0)") from error
+        adapted = get_peft_model(model, LoraConfig(**settings))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(
+            f"lora_rank is {rank}: {type(model).__name__} cannot have adapters ({first_line(error)}); train all "
+            "weights (lora_rank 0)"
+        ) from error
     # What peft chooses by itself where the tags made the embeddings larger, with a warning at each checkpoint.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=True)
     return adapted
+
+
+def _read_by_kernels(model: PreTrainedModel) -> list[str]:
+    """The linear layers of state-space models (Mamba, Jamba) that are never called: the products of all of them are in
+    one kernel, which reads their weights and would not see an adapter."""
+    return [
+        f"{name}.{own_name}"
+        for name, module in model.named_modules()
+        if hasattr(module, "A_log")
+        for own_name in ("x_proj", "dt_proj", "out_proj")
+        if hasattr(module, own_name)
+    ]
 
 
 def first_line(error: Exception) -> str:
