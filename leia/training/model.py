@@ -13,7 +13,6 @@ from leia.base.errors import InputError
 from leia.data.tokenizers import check_model_name
 from leia.training.arguments import Experiment
 from leia.training.layers import prepare_layers, use_fp8
-from leia.training.memory import is_out_of_memory
 from leia.training.token_rows import add_tags
 
 
@@ -47,25 +46,41 @@ def load_model(
     is_free = attn_implementation == "auto"
     for attention in attentions() if is_free else [attn_implementation]:
         try:
-            return AutoModelForCausalLM.from_pretrained(
-                name_or_path,
-                attn_implementation=attention,  # else one that its config asks for would be taken
-                dtype=dtype,
-                trust_remote_code=trust_remote_code,
-                return_dict=True,  # whatever its config says
-            )
-        except (OSError, RuntimeError, ValueError, ImportError) as error:
-            if is_out_of_memory(error):
-                raise
+            return _load(name_or_path, attention, dtype, trust_remote_code)
+        except (OSError, ValueError, ImportError) as error:
             # Which attention a class lacks, it says before its weights are read; eager is in all of them.
-            reason, failed = first_line(error), error
+            reason, failed = first_line(error).split(". ")[0].rstrip("."), error
     if is_free or attn_implementation == "eager":
         raise InputError(f"{name_or_path}: no model can be loaded from it ({reason})") from failed
-    other = load_model(name_or_path, "auto", dtype, trust_remote_code)  # an error of another kind is raised here
+    other = load_model(name_or_path, "auto", dtype, trust_remote_code)  # raises what is wrong with the model itself
     raise InputError(
-        f"attn_implementation is {attn_implementation}: {type(other).__name__} cannot have it here ({reason}); take "
-        f"{other.config._attn_implementation}, or auto"
+        f"attn_implementation is {attn_implementation}: {type(other).__name__} cannot have it here ({reason}); "
+        f"take {other.config._attn_implementation}, or auto"
     ) from failed
+
+
+def _load(name_or_path: str, attention: str, dtype: torch.dtype, trust_remote_code: bool) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=trust_remote_code)
+    config.return_dict = True
+    config._attn_implementation = attention  # given as an argument it would not go before one in the config's file
+    model, found = AutoModelForCausalLM.from_pretrained(
+        name_or_path,
+        config=config,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    # Else they would be random numbers, and no more than a warning said so.
+    wrong = {"lacks": found["missing_keys"], "has in another size": {name for name, *_ in found["mismatched_keys"]}}
+    for what, names in wrong.items():
+        if names:
+            more = f" and {len(names) - 1} others" if len(names) > 1 else ""
+            raise InputError(
+                f"{name_or_path}: expected the weights of {type(model).__name__} with the sizes of its config.json, it "
+                f"{what} {min(names)}{more}; copy the model again, or take another one"
+            )
+    return model
 
 
 def attentions() -> list[str]:
