@@ -33,7 +33,7 @@ from leia.base.text import markdown_table
 from leia.data import LeiaConstantLengthDataset
 from leia.training.arguments import parse
 from leia.training.metrics import peak_flops
-from leia.training.model import choose_attention, prepare
+from leia.training.model import attentions, prepare
 from leia.training.trainer import LeiaTrainer
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
@@ -123,7 +123,7 @@ def training(
     said = f", {nominal / 1e12:,.0f} on the data sheet" if nominal else ""
     click.echo(
         f"{shape}{f', {num_layers} layers' if num_layers else ''}, on {name}: {product / 1e12:.2f} TFLOP/s in a matrix "
-        f"product{said}; {choose_attention('auto')}, {max_length} tokens, {sequences} sequences a step, "
+        f"product{said}; {attentions()[0]}, {max_length} tokens, {sequences} sequences a step, "
         f"torch {torch.__version__}{', FSDP2' if fsdp2 else ''}"
     )
     rows, published = [], None
@@ -201,7 +201,7 @@ def make_trainer(settings: Settings, work: Work, device: torch.device, folder: s
     collator = make_collator(dataset)
     tag_ids = (collator.start_token_id, collator.end_token_id)
     dtype = torch.bfloat16 if experiment.lora_rank else torch.float32
-    size, attention = VOCABULARY_SIZE + len(tag_ids), choose_attention("auto")
+    size, attention = VOCABULARY_SIZE + len(tag_ids), attentions()[0]
     model = make_random_llama(work.shape, size, device, dtype, attention, work.num_layers).train()
     trainer = LeiaTrainer(
         model=prepare(model, experiment, args, tag_ids),

@@ -65,7 +65,7 @@ def merged(checkpoint: Path, base: str, trust_remote_code: bool) -> PreTrainedMo
     """The model `base` in 32 bits with the adapters of `checkpoint` in its weights."""
     from peft import PeftModel
 
-    model = load_model(base, None, torch.float32, trust_remote_code)
+    model = load_model(base, "auto", torch.float32, trust_remote_code)
     add_tags(model, load_tokenizer(base, trust_remote_code))
     return PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload()
 

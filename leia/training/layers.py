@@ -5,15 +5,20 @@ All layers run through one function, which is given the layer: so torch compiles
 """
 
 import logging
+import os
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from leia.base.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 _aten = torch.ops.aten
 # What `selective` does not compute again.
@@ -35,14 +40,17 @@ def prepare_layers(model: torch.nn.Module, recomputed: str, compiled: bool) -> N
         return
     layers = layers_of(model)
     if not layers:
+        whole = model.get_base_model() if hasattr(model, "get_base_model") else model  # which has the adapters in it
         raise InputError(
-            f"{type(model).__name__}: its layers are not known to transformers; "
+            f"{type(whole).__name__}: its layers are not known to transformers; "
             "take activation_checkpointing none and no torch_compile"
         )
     run = _run
-    if compiled:  # it warns of operations in place, which layers of transformers do not have
+    if compiled:  # it warns of operations in place, which it makes others of
         logging.getLogger("torch._higher_order_ops.wrap").setLevel(logging.ERROR)
         run = torch.compile(_run)
+    elif recomputed == "selective":
+        run = _run_watched
     for layer in layers:
         layer.forward = partial(run, layer, recomputed, vars(layer).get("forward"))
 
@@ -50,6 +58,51 @@ def prepare_layers(model: torch.nn.Module, recomputed: str, compiled: bool) -> N
 def layers_of(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The repeated layers of `model`, in their order."""
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
+def _run_watched(layer: torch.nn.Module, _: str, own: Callable | None, *args: Any, **kwargs: Any) -> Any:
+    """The first pass through a layer of which products are to be kept: does it change them in place? Backward would
+    take the changed ones for them, so all of such a layer is computed again."""
+    if not torch.is_grad_enabled():
+        return _run(layer, "none", own, *args, **kwargs)
+    with _Watch() as watch:
+        found = _run(layer, "full", own, *args, **kwargs)
+    if watch.changed:
+        _say_once(f"{type(layer).__name__} changes its products in place: all of it is computed again")
+    layer.forward = partial(_run, layer, "full" if watch.changed else "selective", own)
+    return found
+
+
+class _Watch(TorchDispatchMode):
+    """`changed`: whether a product that `selective` keeps was changed in place, itself (GPT-OSS) or by a view of it
+    (Gemma 3n), which torch does not notice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed = False
+        self._kept: dict[int, torch.Tensor] = {}  # by their places in memory, which are theirs as long as they are here
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        written = [one for one, about in zip(args, operation._schema.arguments, strict=False) if about.is_write]
+        self.changed = self.changed or not self._kept.keys().isdisjoint(_places(written))
+        found = operation(*args, **(kwargs or {}))
+        if _is_kept(None, operation) is CheckpointPolicy.MUST_SAVE:
+            self._kept |= _places(found)
+        return found
+
+
+@cache
+def _say_once(line: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        logger.warning(line)
+
+
+def _places(tensors: Any) -> dict[int, torch.Tensor]:
+    return {
+        one.untyped_storage().data_ptr(): one
+        for one in tree_leaves(tensors)
+        if isinstance(one, torch.Tensor) and one.untyped_storage().nbytes()
+    }
 
 
 def _run(layer: torch.nn.Module, recomputed: str, own: Callable | None, *args: Any, **kwargs: Any) -> Any:

@@ -1,22 +1,19 @@
-"""The model of a run: its tokenizer with the two tags, their embeddings, its attention."""
+"""The model of a run: its attention, its adapters."""
 
-from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
-from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
+from leia.data.tokenizers import check_model_name
 from leia.training.arguments import Experiment
 from leia.training.layers import prepare_layers, use_fp8
+from leia.training.token_rows import add_tags
 
 
 def check_length(name_or_path: str, max_length: int, trust_remote_code: bool = False) -> None:
@@ -41,39 +38,71 @@ def check_weights(name_or_path: str) -> None:
 
 
 def load_model(
-    name_or_path: str,
-    attn_implementation: str | None,
-    dtype: torch.dtype,
-    trust_remote_code: bool = False,
-    or_another: bool = False,
+    name_or_path: str, attn_implementation: str, dtype: torch.dtype, trust_remote_code: bool = False
 ) -> PreTrainedModel:
-    """`attn_implementation`: None for the one that transformers takes by itself, `sdpa` where the model has it.
-    `or_another`: take that one where the model lacks the one given. Raises `InputError`."""
+    """`attn_implementation`: one that transformers has a name for, or `auto` for the fastest one that the model's class
+    and this machine have. Raises `InputError`."""
     check_weights(name_or_path)
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            name_or_path,
-            attn_implementation=attn_implementation,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            return_dict=True,  # whatever its config says
-        )
-    except (OSError, ValueError, ImportError) as error:
-        if or_another:
-            return load_model(name_or_path, None, dtype, trust_remote_code)
-        raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
+    is_free = attn_implementation == "auto"
+    for attention in attentions() if is_free else [attn_implementation]:
+        try:
+            return _load(name_or_path, attention, dtype, trust_remote_code)
+        except (OSError, ValueError, ImportError) as error:
+            # Which attention a class lacks, it says before its weights are read; eager is in all of them.
+            reason, failed = first_line(error).split(". ")[0].rstrip("."), error
+    if is_free or attn_implementation == "eager":
+        raise InputError(f"{name_or_path}: no model can be loaded from it ({reason})") from failed
+    other = load_model(name_or_path, "auto", dtype, trust_remote_code)  # raises what is wrong with the model itself
+    raise InputError(
+        f"attn_implementation is {attn_implementation}: {type(other).__name__} cannot have it here ({reason}); "
+        f"take {other.config._attn_implementation}, or auto"
+    ) from failed
+
+
+def _load(name_or_path: str, attention: str, dtype: torch.dtype, trust_remote_code: bool) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=trust_remote_code)
+    config.return_dict = True
+    config._attn_implementation = attention  # given as an argument it would not go before one in the config's file
+    model, found = AutoModelForCausalLM.from_pretrained(
+        name_or_path,
+        config=config,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    # Else they would be random numbers, and no more than a warning said so.
+    wrong = {"lacks": found["missing_keys"], "has in another size": {name for name, *_ in found["mismatched_keys"]}}
+    for what, names in wrong.items():
+        if names:
+            more = f" and {len(names) - 1} others" if len(names) > 1 else ""
+            raise InputError(
+                f"{name_or_path}: expected the weights of {type(model).__name__} with the sizes of its config.json, it "
+                f"{what} {min(names)}{more}; copy the model again, or take another one"
+            )
+    return model
+
+
+def attentions() -> list[str]:
+    """What `auto` tries, the fastest first: flash attention where it runs, then PyTorch's and transformers' own."""
+    capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
+    flash = {
+        "flash_attention_3": capability[0] == 9 and is_flash_attn_3_available(),
+        "flash_attention_2": capability[0] >= 8 and is_flash_attn_2_available(),
+    }
+    return [name for name, runs in flash.items() if runs] + ["sdpa", "eager"]
 
 
 def make_model(
-    experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase, attention: str
+    experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[torch.nn.Module, tuple[int, int]]:
     """The model to train and the ids of the two tags, which it and `tokenizer` are given."""
     # DeepSpeed keeps 32-bit weights beside bf16 ones, and adapters leave the weights as they are; elsewhere the weights
     # are 32-bit and bf16 is for the arithmetic.
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
-    is_free = wanted_attention(experiment) == "auto"
-    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code, is_free)
+    attention = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
+    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
     tag_ids = add_tags(model, tokenizer)
     return prepare(model, experiment, args, tag_ids), tag_ids
 
@@ -93,82 +122,35 @@ def prepare(
     return model
 
 
-def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Give `tokenizer` and `model` the two tags where they lack them; return their ids. What the model has for each
-    token (rows of the embeddings and of the output layer, biases) is for a new tag the mean of all former ones (paper,
-    section 3, for the input embeddings). Raises `InputError` where it cannot be made larger."""
-    known = count_ids(tokenizer)
-    new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
-    tag_ids = add_entity_name_tags(tokenizer)
-    if not new_tags:
-        return tag_ids
-    axes = axes_of_tokens(model)
-    if (rows := count_ids(tokenizer)) > model.config.get_text_config().vocab_size:
-        model.resize_token_embeddings(rows, mean_resizing=False)
-    tensors = dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
-    with torch.no_grad(), gathered([tensors[name] for name in axes]):
-        for name, axis in axes.items():
-            tensor = tensors[name]
-            if tensor.numel() > 0 and tensor.shape[axis] < rows:  # else another process has it
-                raise InputError(f"{type(model).__name__}: its {name} cannot be made larger for the tags")
-            for tag_id in tokenizer.convert_tokens_to_ids(new_tags) if tensor.numel() else ():
-                mean = tensor.narrow(axis, 0, known).mean(dim=axis, dtype=torch.float32)
-                tensor.select(axis, tag_id).copy_(mean)
-    return tag_ids
-
-
-def axes_of_tokens(model: PreTrainedModel) -> dict[str, int]:
-    """The parameters and buffers of `model` that hold something for each token, and along which axis: those that would
-    be larger if it knew one token more."""
-    shapes = []
-    for more in (0, 1):
-        config = deepcopy(model.config)
-        config._attn_implementation = "eager"  # the others ask what the device can
-        config.get_text_config().vocab_size += more
-        with torch.device("meta"):
-            made = type(model)(config)
-        tensors = chain(made.named_parameters(remove_duplicate=False), made.named_buffers(remove_duplicate=False))
-        shapes.append({name: tensor.shape for name, tensor in tensors})
-    one, other = shapes
-    return {name: axis for name in one for axis, size in enumerate(one[name]) if size != other[name][axis]}
-
-
-def gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[None]:
-    """Make whole what DeepSpeed ZeRO-3 has shared out among the processes; the changes of process 0 are kept."""
-    if not is_deepspeed_zero3_enabled():
-        return nullcontext()
-    import deepspeed
-
-    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
-
-
-def wanted_attention(experiment: Experiment) -> str:
-    return "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
-
-
-def choose_attention(wanted: str) -> str:
-    """The attention implementation: the wanted one, or for `auto` flash attention where it runs, else `sdpa`."""
-    if wanted != "auto":
-        return wanted
-    capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
-    if capability[0] == 9 and is_flash_attn_3_available():
-        return "flash_attention_3"
-    return "flash_attention_2" if capability[0] >= 8 and is_flash_attn_2_available() else "sdpa"
-
-
 def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
     """`model` with LoRA adapters on all linear layers; of the embeddings only the rows of the tags are trained."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    settings |= {"exclude_modules": _read_by_kernels(model), "trainable_token_indices": list(tag_ids)}
     try:
-        adapted = get_peft_model(model, LoraConfig(**settings, trainable_token_indices=list(tag_ids)))
-    except ValueError as error:  # of Mamba, say
-        raise InputError(f"lora_rank is {rank}: {first_line(error)}; train all weights (lora_rank 0)") from error
+        adapted = get_peft_model(model, LoraConfig(**settings))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(
+            f"lora_rank is {rank}: {type(model).__name__} cannot have adapters ({first_line(error)}); train all "
+            "weights (lora_rank 0)"
+        ) from error
     # What peft chooses by itself where the tags made the embeddings larger, with a warning at each checkpoint.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=True)
     return adapted
+
+
+def _read_by_kernels(model: PreTrainedModel) -> list[str]:
+    """The linear layers of state-space models (Mamba, Jamba) that are never called: the products of all of them are in
+    one kernel, which reads their weights and would not see an adapter."""
+    return [
+        f"{name}.{own_name}"
+        for name, module in model.named_modules()
+        if hasattr(module, "A_log")
+        for own_name in ("x_proj", "dt_proj", "out_proj")
+        if hasattr(module, own_name)
+    ]
 
 
 def first_line(error: Exception) -> str:

@@ -28,7 +28,7 @@ from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
 from leia.training.metrics import peak_flops
-from leia.training.model import check_length, choose_attention, first_line, make_model, wanted_attention
+from leia.training.model import check_length, first_line, make_model
 from leia.training.trainer import LeiaTrainer
 from leia.training.validation import Evaluation, TaskScorer, hold_out
 
@@ -227,8 +227,7 @@ def make_trainer(
 ) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
     training, held_out = hold_out(run.dataset, experiment.validation_articles)
-    attention = choose_attention(wanted_attention(experiment))
-    model, tag_ids = make_model(experiment, args, tokenizer, attention)
+    model, tag_ids = make_model(experiment, args, tokenizer)
     find_optimizer(args, model)
     names = {
         "entity_name_start_token_id": tag_ids[0],

@@ -76,6 +76,35 @@ def test_a_forward_that_stands_at_a_layer_itself_runs(recomputed):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 
+class ChangesItsProducts(torch.nn.Module):
+    """What comes after it needs the product that is changed, itself or by a view of it: GPT-OSS and Gemma 3n do so."""
+
+    def __init__(self, inner, view):
+        super().__init__()
+        self.inner, self.view = inner, view
+
+    def forward(self, hidden):
+        product = self.inner(hidden)
+        changed = product.view(-1, product.shape[-1])[1:] if self.view else product
+        changed += 1
+        return product * product
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_layer_that_changes_its_products_in_place_has_its_gradients(view):
+    gradients = []
+    for recomputed in ("none", "selective"):
+        model = make(dropout=0.0)
+        for layer in layers_of(model)[:2]:
+            layer.mlp.up_proj = ChangesItsProducts(layer.mlp.up_proj, view)
+        prepare_layers(model, recomputed, compiled=False)
+        gradients.append(losses_and_gradients(model, steps=2))
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+    kinds = [layer.forward.args[1] for layer in layers_of(model)]
+    assert kinds == ["full", "full", *["selective"] * (LAYERS - 2)]
+
+
 class Products(TorchDispatchMode):
     """Counts the products of matrices and the attentions; torch's count of operations leaves out those of experts."""
 
@@ -106,6 +135,7 @@ def test_products_and_attention_are_computed_again_only_by_full(kind):
         prepare_layers(model, recomputed, compiled=False)
         token_losses, ids = TokenLosses(model), torch.arange(48).view(2, 24)
         token_losses.needs_logits = False
+        token_losses(model, ids, ids)[0].backward()  # of which `selective` keeps nothing yet
         with Products() as products:
             token_losses(model, ids, ids)[0].backward()
         counted[recomputed] = products.number

@@ -1,5 +1,6 @@
 """The model's two new tokens, and the refusal of what does not fit it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from leia.data.encoding import with_greatest_id
 from leia.data.tokenizers import check_dataset, check_model_name, load_tokenizer, tokenizer_identity
 from leia.training.losses import TokenLosses
 from leia.training.metrics import flops_per_token
-from leia.training.model import add_lora, add_tags, check_length, choose_attention, load_model
+from leia.training.model import add_lora, add_tags, attentions, check_length, load_model
 from leia.training.tiny_model import make_tiny_model, train_tokenizer
 
 TEXTS = ["El agua es una sustancia.", "東京は日本の首都である。"] * 20
@@ -183,20 +184,42 @@ def test_a_model_that_neither_disk_nor_hub_gives_is_one_line_without_a_wait(tmp_
     assert "Retrying" not in finished.stderr
 
 
-def test_without_a_gpu_the_attention_is_sdpa_unless_given():
-    assert choose_attention("eager") == "eager"
+def test_auto_is_the_first_attention_that_the_models_class_has_whatever_its_config_asks_for(tmp_path, monkeypatch):
     if not torch.cuda.is_available():
-        assert choose_attention("auto") == "sdpa"
+        assert attentions() == ["sdpa", "eager"]
+    monkeypatch.setattr("leia.training.model.attentions", lambda: ["flash_attention_2", "sdpa", "eager"])
+    bloom = BloomForCausalLM(BloomConfig(vocab_size=50, hidden_size=16, n_layer=1, n_head=2))  # has no SDPA
+    for model, expected in ((bloom, "eager"), (make_model(50, tied=True), "sdpa")):
+        model.save_pretrained(tmp_path)
+        config = tmp_path / "config.json"
+        asked = json.loads(config.read_text()) | {"_attn_implementation": "flash_attention_2"}  # which is not installed
+        config.write_text(json.dumps(asked))
+        assert load_model(str(tmp_path), "auto", torch.float32).config._attn_implementation == expected
 
 
-def test_a_model_without_the_attention_chosen_takes_its_own_unless_one_was_asked_for(tmp_path):
-    """Bloom has no SDPA."""
+def test_an_attention_asked_for_that_the_model_lacks_is_one_line_with_what_it_has(tmp_path):
     BloomForCausalLM(BloomConfig(vocab_size=50, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"no model can be loaded from it .*scaled_dot_product_attention"):
+    with pytest.raises(
+        InputError, match=r"^attn_implementation is sdpa: BloomForCausalLM cannot .*; take eager, or auto$"
+    ):
         load_model(str(tmp_path), "sdpa", torch.float32)
-    for given in ({"attn_implementation": "sdpa", "or_another": True}, {"attn_implementation": None}):
-        model = load_model(str(tmp_path), dtype=torch.float32, **given)
-        assert model.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"num_hidden_layers": 3}, "it lacks model.layers.2.* and 8 others;"),
+    ({"intermediate_size": 32}, r"it has in another size model.layers.0.mlp.down_proj.weight and 5 others;"),
+    ({"model_type": "t5"}, "no model can be loaded from it .*T5Config"),
+    (None, "no model can be loaded from it .*model.safetensors"),
+])  # fmt: skip
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+def test_weights_that_are_not_there_are_no_random_numbers(tmp_path, change, reason, attention):
+    make_model(50, tied=False).save_pretrained(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | (change or {})))
+    if change is None:
+        (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=f"^{tmp_path}: .*{reason}"):
+        load_model(str(tmp_path), attention, torch.float32)
 
 
 def test_a_model_whose_config_asks_for_tuples_is_trained_too(tmp_path):
@@ -210,9 +233,10 @@ def test_a_model_whose_config_asks_for_tuples_is_trained_too(tmp_path):
     torch.testing.assert_close(losses, TokenLosses(given)(given, ids, ids)[1])
 
 
-def test_adapters_for_a_model_that_cannot_have_them_are_refused_in_one_line():
+def test_adapters_for_a_model_that_cannot_have_them_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr("leia.training.model._read_by_kernels", lambda _: [])
     mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, state_size=4))
-    with pytest.raises(InputError, match=r"^lora_rank is 2: .*Mamba.*; train all weights \(lora_rank 0\)$"):
+    with pytest.raises(InputError, match=r"^lora_rank is 2: MambaForCausalLM cannot .*; train all .* \(lora_rank 0\)$"):
         add_lora(mamba, 2, (48, 49), seed=1)
 
 
