@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from leia.base.errors import InputError
 from leia.training.interchange import older_config, write_older_names
 from leia.training.model import add_tags
-from leia.training.weights import take_over_weights, wanted_dtype
+from leia.training.weights import stored_dtype, take_over_weights, wanted_dtype
 
 TEXTS = ["火<translate>Fire</translate>は", "hello  world </s> é", " a"]
 READ = """
@@ -146,10 +146,15 @@ def test_weights_beyond_the_range_of_a_precision_are_named(tmp_path):
         ("auto", {"torch_dtype": "float16"}, torch.float16),
         ("auto", {"dtype": "bfloat16"}, torch.bfloat16),
         ("auto", {"text_config": {"dtype": "bfloat16"}}, torch.bfloat16),
-        ("auto", {}, None),
-        ("auto", {"dtype": "auto"}, None),
+        ("auto", {}, torch.float16),  # that of the weights
+        ("auto", {"dtype": "auto"}, torch.float16),
         ("float32", {"dtype": "bfloat16"}, torch.float32),
     ],
 )
-def test_the_precision_is_that_of_the_base_unless_another_is_wanted(wanted, base, dtype):
-    assert wanted_dtype(wanted, base) == dtype
+@pytest.mark.parametrize("shard_size", ["10GB", "20KB"])
+def test_the_precision_is_that_of_the_base_unless_another_is_wanted(tmp_path, wanted, base, dtype, shard_size):
+    config = AutoConfig.for_model("llama", **SIZES, vocab_size=100)
+    AutoModelForCausalLM.from_config(config, dtype=torch.float16).save_pretrained(tmp_path, max_shard_size=shard_size)
+    assert wanted_dtype(wanted, base, stored_dtype(str(tmp_path))) == dtype
+    (tmp_path / "empty").mkdir()
+    assert stored_dtype(str(tmp_path / "empty")) is None
