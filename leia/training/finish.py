@@ -16,7 +16,7 @@ from leia.training import checkpoints
 from leia.training.arguments import Experiment
 from leia.training.interchange import write_older_names
 from leia.training.model import add_tags, load_model
-from leia.training.weights import take_over, take_over_weights, wanted_dtype
+from leia.training.weights import convert, stored_dtype, take_over, take_over_weights, wanted_dtype
 
 MODEL_FILES = (
     "config.json",
@@ -46,10 +46,10 @@ def finish(
         take_over(file, folder / file.name)
     base, trusted = experiment.model_name_or_path, experiment.trust_remote_code
     given, _ = PreTrainedConfig.get_config_dict(base, trust_remote_code=trusted)
-    dtype = wanted_dtype(experiment.save_dtype, given)
+    stored = stored_dtype(base)
+    dtype = wanted_dtype(experiment.save_dtype, given, stored)
     if experiment.lora_rank:
-        model = merged(checkpoint, base, trusted)
-        model.to(dtype or model.dtype).save_pretrained(folder)
+        merged(checkpoint, base, trusted, dtype or torch.float32, stored).save_pretrained(folder)
     else:
         take_over_weights(checkpoint, folder, dtype)
     write_older_names(folder, given, dtype)
@@ -61,13 +61,28 @@ def finish(
     print(f"{output_dir}: the model, its tokenizer and README.md, which says how it was made")
 
 
-def merged(checkpoint: Path, base: str, trust_remote_code: bool) -> PreTrainedModel:
-    """The model `base` in 32 bits with the adapters of `checkpoint` in its weights."""
+def merged(
+    checkpoint: Path, base: str, trust_remote_code: bool, dtype: torch.dtype, stored: torch.dtype | None
+) -> PreTrainedModel:
+    """The model `base` with the adapters of `checkpoint` in its weights, in `dtype`. It is loaded as its weights are
+    `stored`, or wider where `dtype` asks; layer by layer it is merged in 32 bits."""
     from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    model = load_model(base, "auto", torch.float32, trust_remote_code)
+    wide = stored is None or dtype == torch.float32
+    model = load_model(base, "auto", torch.float32 if wide else stored, trust_remote_code)
     add_tags(model, load_tokenizer(base, trust_remote_code))
-    return PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload()
+    adapted = PeftModel.from_pretrained(model, str(checkpoint))
+    for name, layer in adapted.named_modules():
+        if isinstance(layer, BaseTunerLayer):
+            weight = layer.get_base_layer().weight
+            weight.data = weight.data.float()
+            layer.merge()
+            weight.data = convert(name, weight.data, dtype)
+    model = adapted.unload()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        tensor.data = convert(name, tensor.data, dtype)
+    return model
 
 
 def tokenizer_note(folder: Path, trust_remote_code: bool) -> str:

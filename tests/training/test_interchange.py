@@ -13,13 +13,15 @@ import pytest
 import torch
 from architectures import LLAMA3, MODELS, SIZES, TWO, make
 from evaluation_sample import make_tokenizer
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from leia.base.errors import InputError
-from leia.training.interchange import older_config, write_older_names
-from leia.training.model import add_tags
-from leia.training.weights import take_over_weights, wanted_dtype
+from leia.training.finish import merged
+from leia.training.interchange import older_config, older_tokenizer_config, write_older_names
+from leia.training.model import add_lora, add_tags, load_model
+from leia.training.weights import stored_dtype, take_over_weights, wanted_dtype
 
 TEXTS = ["火<translate>Fire</translate>は", "hello  world </s> é", " a"]
 READ = """
@@ -89,6 +91,46 @@ def test_what_the_base_has_beside_it_stays_and_the_precision_is_that_of_the_weig
     assert whole == config | kept
 
 
+@pytest.mark.parametrize(
+    ("kind", "scaling", "older"),
+    [
+        ("phi3", {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}, "type"),
+        ("olmo2", {"rope_type": "linear", "factor": 2.0}, "type"),
+        ("llama", {"rope_type": "linear", "factor": 2.0}, "rope_type"),
+    ],
+)
+def test_scaling_has_the_fields_that_the_kind_of_model_took_alone(kind, scaling, older):
+    """Phi 3 and OLMo 2 of transformers 4.57 stop at others, `rope_type` among them."""
+    given = scaling | {"rope_theta": 7.0, "type": scaling["rope_type"]}
+    given |= {"original_max_position_embeddings": 64} if kind == "phi3" else {}
+    config = older_config({"model_type": kind, "rope_parameters": given}, {})
+    assert config["rope_theta"] == 7.0
+    assert config["rope_scaling"] == {
+        older: scaling["rope_type"],
+        **{k: scaling[k] for k in scaling if k != "rope_type"},
+    }
+
+
+def test_kinds_that_are_newer_than_the_older_names_have_none():
+    """Transformers 5 takes `rope_scaling` for all RoPEs of Gemma 4, and stops."""
+    config = AutoConfig.for_model("gemma4_text").to_dict()
+    assert older_config(config, {}) == config | {"use_cache": True}
+
+
+def test_a_tokenizer_says_what_older_versions_would_choose_otherwise():
+    """4.57 puts no space before a text, and gives token types, unless told; a list of special tokens stops it."""
+    config = {"tokenizer_class": "LlamaTokenizer", "backend": "tokenizers", "add_prefix_space": None}
+    config |= {"extra_special_tokens": ["<translate>"], "model_specific_special_tokens": {"image_token": "<i>"}}
+    assert older_tokenizer_config(config, {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}}) == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "attention_mask"],
+        "add_prefix_space": True,
+        "additional_special_tokens": ["<translate>"],
+        "extra_special_tokens": {"image_token": "<i>"},
+    }
+    assert "add_prefix_space" not in older_tokenizer_config(config, {"pre_tokenizer": None})
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", MODELS.keys() - {"mamba2"})  # whose infinity is written otherwise
 def test_every_kind_of_model_is_the_same_for_another_version(tmp_path, kind):
@@ -140,16 +182,45 @@ def test_weights_beyond_the_range_of_a_precision_are_named(tmp_path):
     assert not list((tmp_path / "final").iterdir())
 
 
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float32, None], ids=str)
+@pytest.mark.parametrize("kind", ["llama", "llama tied", "gpt2"])
+def test_adapters_are_merged_in_32_bits_and_rounded_once(tmp_path, kind, stored):
+    """As if all were merged in 32 bits at once; the base is in memory as wide as it lies on disk."""
+    tokenizer, base, checkpoint = make_tokenizer(), tmp_path / "base", tmp_path / "checkpoint"
+    tokenizer.save_pretrained(base)
+    make(kind, len(tokenizer)).to(stored or torch.float32).save_pretrained(base)
+    model = load_model(str(base), None, torch.float32)
+    adapted = add_lora(model, 2, add_tags(model, tokenizer), seed=1)
+    for name, weight in adapted.named_parameters():
+        if "lora_" in name or "trainable_tokens_delta" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    adapted.save_pretrained(checkpoint)
+    whole = load_model(str(base), None, torch.float32)
+    add_tags(whole, make_tokenizer())
+    whole = PeftModel.from_pretrained(whole, str(checkpoint)).merge_and_unload()
+    for dtype in (torch.bfloat16, torch.float32):
+        model = merged(checkpoint, str(base), False, dtype, stored)
+        expected = {name: tensor.to(dtype) for name, tensor in whole.state_dict().items()}
+        torch.testing.assert_close(model.state_dict(), expected, rtol=0, atol=0)
+        tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+        assert tied == model.config.tie_word_embeddings == (kind != "llama")
+
+
 @pytest.mark.parametrize(
     ("wanted", "base", "dtype"),
     [
         ("auto", {"torch_dtype": "float16"}, torch.float16),
         ("auto", {"dtype": "bfloat16"}, torch.bfloat16),
         ("auto", {"text_config": {"dtype": "bfloat16"}}, torch.bfloat16),
-        ("auto", {}, None),
-        ("auto", {"dtype": "auto"}, None),
+        ("auto", {}, torch.float16),  # that of the weights
+        ("auto", {"dtype": "auto"}, torch.float16),
         ("float32", {"dtype": "bfloat16"}, torch.float32),
     ],
 )
-def test_the_precision_is_that_of_the_base_unless_another_is_wanted(wanted, base, dtype):
-    assert wanted_dtype(wanted, base) == dtype
+@pytest.mark.parametrize("shard_size", ["10GB", "20KB"])
+def test_the_precision_is_that_of_the_base_unless_another_is_wanted(tmp_path, wanted, base, dtype, shard_size):
+    config = AutoConfig.for_model("llama", **SIZES, vocab_size=100)
+    AutoModelForCausalLM.from_config(config, dtype=torch.float16).save_pretrained(tmp_path, max_shard_size=shard_size)
+    assert wanted_dtype(wanted, base, stored_dtype(str(tmp_path))) == dtype
+    (tmp_path / "empty").mkdir()
+    assert stored_dtype(str(tmp_path / "empty")) is None
