@@ -219,9 +219,12 @@ def test_what_a_machine_would_leave_out_or_do_twice_in_silence_is_refused(worksp
         with pytest.raises(InputError, match=r"^fp16 is true: it is for a GPU, this is a CPU; take bf16"):
             workspace.train_here("bad", "--fp16", "true")
     monkeypatch.setenv("FSDP_ACTIVATION_CHECKPOINTING", "true")
-    with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave"):
+    with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in ACCELERATE_CONFIG or"):
         workspace.train_here("bad")
     monkeypatch.delenv("FSDP_ACTIVATION_CHECKPOINTING")
+    for name in ("activation_checkpointing", "fsdp_activation_checkpointing"):
+        with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in .* or fsdp_config; leave"):
+            workspace.train_here("bad", "--fsdp", "full_shard", "--fsdp_config", json.dumps({name: True}))
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR")
     with pytest.raises(InputError, match=r"^dynamo_backend is inductor in ACCELERATE_CONFIG; leave the line out"):
         workspace.train_here("bad")
