@@ -16,10 +16,12 @@ from unittest.mock import patch
 import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from leia.training.layers import is_kept, layers_of
 from leia.training.losses import LOGITS_AT_ONCE, run_model
 from leia.training.machine import Machine
+from leia.training.weights import wanted_dtype
 
 STATE_BYTES = {"8bit": 2 + 2 * 4 / 256, "32bit": 8.0}
 MOST_GATHERED = 10**9
@@ -134,6 +136,20 @@ def checkpoint_bytes(size: Size, machine: Machine, bf16: bool, optimizer: str) -
     if machine.uses_deepspeed:
         return (2 if bf16 else 4) * size.all + 4 * size.all + states
     return (8 if machine.sharding == "FSDP" else 4) * size.all + states
+
+
+def bytes_of_models(name_or_path: str) -> tuple[float, float] | None:
+    """Of a finished model in the precision of its base, and of a checkpoint of all its weights in training under
+    DeepSpeed in bf16, the paper's; None where its config is not on this machine."""
+    try:
+        config = AutoConfig.from_pretrained(name_or_path, local_files_only=True)
+        with torch.device("meta"):
+            size = size_of(AutoModelForCausalLM.from_config(config))
+    except (OSError, ValueError, ImportError):
+        return None
+    dtype = wanted_dtype("auto", config.to_dict())
+    final = (dtype.itemsize if dtype else 2) * size.all
+    return final, checkpoint_bytes(size, Machine(sharding="ZeRO-3"), bf16=True, optimizer="")
 
 
 def kept_for_backward(model: torch.nn.Module, sequences: int, length: int) -> Kept:
