@@ -6,6 +6,7 @@
 #   TASKS=xcsqa_ja NUM_FEWSHOT_SAMPLES=4 ... ./train.sh    # score the model while it trains, too; tasks of your own
 #                                                           # lie in the folder INCLUDE_PATH
 #   FIND_MICRO_BATCH=1 ... ./train.sh               # first find the micro batch that trains fastest, in minutes
+#   ... ./train.sh --dry_run --gpu_memory_gb 80 --tokens_per_second 50000    # start nothing: step, memory, disk, time
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
 # Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) and Ctrl-C
@@ -63,6 +64,14 @@ launcher=(-m leia.training.launch)
 if [[ "${FIND_MICRO_BATCH:-0}" == 1 ]]; then
   launcher=("$here/scripts/find_micro_batch.py" --run) # which hands over to the launcher
 fi
+
+# A dry run starts no process of the machine that it is about.
+for word in "$@"; do
+  if [[ "$word" == --dry_run ]]; then
+    export ACCELERATE_CONFIG LAUNCH_ARGS="${LAUNCH_ARGS:-}"
+    exec python "$here/scripts/train.py" "${arguments[@]}" "$@"
+  fi
+done
 
 # LAUNCH_ARGS: options of accelerate launch, --num_machines and the like, from the Slurm launcher
 # shellcheck disable=SC2086  # it holds several words

@@ -49,7 +49,7 @@ def main(
     more: tuple[str, ...],
 ) -> None:
     from leia.tables.definition import load_table, narrow
-    from leia.tables.plan import Folders, check_datasets, missing_steps
+    from leia.tables.plan import Folders, check_datasets, disk_of, missing_datasets, missing_steps
 
     folders = Folders(Path(models_dir), Path(results_dir), dataset_dir, ROOT)
     wanted = [language for language in languages.split(",") if language]
@@ -64,6 +64,9 @@ def main(
     click.echo(
         f"# missing trainings: {trainings}, evaluations: {len(steps) - trainings}; {tokens / 1e6:,.1f}M tokens{cost}"
     )
+    click.echo(f"# disk: {disk_of(steps)}")
+    for folder, made_by in missing_datasets(steps).items():
+        click.echo(f"# missing dataset {folder}; this makes it:\n{made_by}")
     for number, step in enumerate(steps, 1):
         cost = f", {step.gpu_hours(tokens_per_second):.2f} GPU hours" if tokens_per_second else ""
         click.echo(f"# {number}/{len(steps)}: {step.tokens / 1e6:,.2f}M tokens{cost}\n{step}")

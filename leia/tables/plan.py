@@ -37,13 +37,15 @@ class Folders:
 
 @dataclass(frozen=True)
 class Step:
-    """One command: `script` with `variables` in its environment; `tokens` that a model trains on, or reads."""
+    """One command: `script` with `variables` in its environment; `tokens` that a model trains on, or reads;
+    `language` of a training's dataset."""
 
     run_name: str
     script: str
     variables: dict[str, str]
     arguments: list[str]
     tokens: int
+    language: str = ""
 
     def gpu_hours(self, tokens_per_second: float) -> float:
         """Its cost at the rate of training on one GPU."""
@@ -102,16 +104,48 @@ def missing_steps(table: Table, folders: Folders, more: Sequence[str] = ()) -> l
     return steps
 
 
+def missing_datasets(steps: Sequence[Step]) -> dict[str, str]:
+    """The datasets of trainings that are not there, by their folder, each with the command that makes it."""
+    commands = {}
+    for step in steps:
+        folder = step.variables.get("WIKIPEDIA_DATASET_DIR", "")
+        if step.script == "train.sh" and not (Path(folder) / "state.json").is_file():
+            names = {"LANG": step.language, "MODEL_NAME_OR_PATH": step.variables["MODEL_NAME_OR_PATH"]}
+            variables = " ".join(
+                f"{k}={shlex.quote(v)}" for k, v in (names | {"WIKIPEDIA_DATASET_DIR": folder}).items()
+            )
+            commands[folder] = f"{variables} bash scripts/build_corpus.sh"
+    return commands
+
+
 def check_datasets(steps: Sequence[Step]) -> None:
     """Raise `InputError` where the dataset of a training is not there: now, and not after the trainings before it."""
-    wanted = {step.variables["WIKIPEDIA_DATASET_DIR"] for step in steps if step.script == "train.sh"}
-    missing = sorted(folder for folder in wanted if not (Path(folder) / "state.json").is_file())
-    if missing:
-        more = f" (nor in {len(missing) - 1} more folders)" if len(missing) > 1 else ""
+    if missing := missing_datasets(steps):
         raise InputError(
-            f"{missing[0]}: expected a training dataset, found no state.json in it{more}; "
-            "scripts/build_corpus.sh makes one a language"
+            f"{', '.join(missing)}: expected training datasets, found no state.json in them; the same command without "
+            "--run says how to make each"
         )
+
+
+def disk_of(steps: Sequence[Step]) -> str:
+    """The disk that the trainings need, in a line: the models that stay, and what the one that runs needs beside.
+    Reckoned from the config of the base model, which is not downloaded for it."""
+    trainings = [step for step in steps if step.script == "train.sh"]
+    if not trainings:
+        return "nothing for models"
+    from leia.training.estimate import bytes_of_models
+
+    base = trainings[0].variables["MODEL_NAME_OR_PATH"]
+    found = bytes_of_models(base)
+    if found is None:
+        return (
+            f"unknown for {len(trainings)} models: the config of {base} is neither in a folder nor in the hub's cache"
+        )
+    final, checkpoint = found
+    return (
+        f"{len(trainings)} models x {final / 1e9:,.1f} GB = {len(trainings) * final / 1e9:,.1f} GB, and up to "
+        f"{3 * checkpoint / 1e9:,.1f} GB more while one trains (3 checkpoints, removed when its model is there)"
+    )
 
 
 def _runs(table: Table, row: Row, results_dir: Path) -> list[_Run]:
@@ -140,7 +174,7 @@ def _train(table: Table, training: Training, run: _Run, folders: Folders, more: 
     }
     # A table needs the models alone: the checkpoints of 70 runs would take 13 TB.
     arguments = ["--seed", str(run.seed), "--keep_checkpoints", "0", *training.arguments, *more]
-    return Step(run.name, "train.sh", variables, arguments, table.train_tokens)
+    return Step(run.name, "train.sh", variables, arguments, table.train_tokens, run.language)
 
 
 def _evaluate(run: _Run, model: str, results_dir: Path) -> Step:

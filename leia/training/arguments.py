@@ -20,6 +20,7 @@ from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
 from leia.data.insertion import STRATEGIES, WHERE
 from leia.training.launch import without_gpu
+from leia.training.machine import Machine
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -163,9 +164,10 @@ class _Parser(HfArgumentParser):
 
 
 def parse(
-    config: str | Path, options: Mapping[str, Any], more: Sequence[str]
+    config: str | Path, options: Mapping[str, Any], more: Sequence[str], dry_on: Machine | None = None
 ) -> tuple[Experiment, "TrainingArguments"]:
     """The run of `config`, changed by the `options` that are not None and by `more`, words of the command line.
+    `dry_on`: the machine of a dry run, which this one need not be.
 
     Raises `UsageError` for unknown names and values out of range, `InputError` for a bad file.
     """
@@ -193,9 +195,13 @@ def parse(
             "raise save_total_limit or lower keep_checkpoints"
         )
     if experiment.offload_optimizer_device:
-        _offload_optimizer(experiment.offload_optimizer_device)
+        _offload_optimizer(experiment.offload_optimizer_device, dry_on)
+    if dry_on:
+        namespace.use_cpu = True
     namespace.gradient_accumulation_steps = accumulation_steps(
-        experiment.global_batch_size, int(os.environ.get("WORLD_SIZE", "1")), namespace.per_device_train_batch_size
+        experiment.global_batch_size,
+        dry_on.processes if dry_on else int(os.environ.get("WORLD_SIZE", "1")),
+        namespace.per_device_train_batch_size,
     )
     if experiment.try_steps:
         _cut(namespace, experiment.try_steps)
@@ -226,9 +232,9 @@ def _quieten() -> None:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def _offload_optimizer(device: str) -> None:
+def _offload_optimizer(device: str, dry_on: Machine | None) -> None:
     """Set what the launcher took from the file of accelerate; `TrainingArguments` reads it when it starts DeepSpeed."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") != "true":
+    if not (dry_on.uses_deepspeed if dry_on else os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"):
         raise UsageError(
             "offload_optimizer_device is for DeepSpeed, which ACCELERATE_CONFIG does not use; "
             "configs/accelerate/zero3_8gpu.yaml does"

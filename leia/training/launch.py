@@ -62,7 +62,12 @@ def main() -> NoReturn:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    args = launch_command_parser().parse_args()
+    parser = launch_command_parser()
+    advice = (
+        "accelerate launch --help shows what stands before the script (LAUNCH_ARGS), train.py --help what behind it"
+    )
+    parser.error = lambda message: fail(f"{message}; {advice}", 2)  # else its usage of a hundred lines
+    args = parser.parse_args()
     without_gpu()  # the launcher imports DeepSpeed, too
     for name in ("multiprocessing.api", "agent.server.api"):
         logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)

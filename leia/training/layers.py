@@ -115,12 +115,16 @@ def _run(layer: torch.nn.Module, recomputed: str, own: Callable | None, *args: A
 
 
 def _keep_products() -> Any:
-    return create_selective_checkpoint_contexts(_is_kept)
+    return create_selective_checkpoint_contexts(_policy)
 
 
-def _is_kept(_: Any, operation: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
-    kept = operation in _KEPT or operation.namespace.startswith("flash_attn")
-    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+def _policy(_: Any, operation: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if is_kept(operation) else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def is_kept(operation: Any) -> bool:
+    """Whether `selective` keeps what this operation of torch gives."""
+    return operation in _KEPT or operation.namespace.startswith("flash_attn")
 
 
 def use_fp8(model: torch.nn.Module) -> None:

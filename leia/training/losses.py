@@ -69,7 +69,7 @@ class TokenLosses:
         if self.needs_logits is None:
             self.needs_logits = not self._returns_what_its_output_layer_gives(model, ids[:1])
         if self.needs_logits:
-            losses = cross_entropy(_forward(model, ids), targets)
+            losses = cross_entropy(run_model(model, ids), targets)
             return losses.sum(), losses.detach()
         found = self._run(model, ids, targets)
         return found[0], found[1:].detach().view_as(targets)
@@ -92,7 +92,7 @@ class TokenLosses:
     def _run(self, model: torch.nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         self._targets = targets.flatten()
         try:
-            return _forward(model, ids)
+            return run_model(model, ids)
         finally:
             self._targets = None
 
@@ -173,7 +173,8 @@ class _LinearLosses(torch.autograd.Function):
         return *scaled, None, None
 
 
-def _forward(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+def run_model(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """What `model` gives as logits for `ids`, [batch, length], without padding."""
     with _one_sequence_a_row():
         return model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
 

@@ -15,7 +15,6 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainingArguments
-from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils.logging import disable_progress_bar
 
 from leia.base.datasets import open_training_dataset
@@ -27,6 +26,7 @@ from leia.data.tokenizers import check_dataset, load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
+from leia.training.machine import Machine, machine_of_process
 from leia.training.metrics import peak_flops
 from leia.training.model import check_length, first_line, make_model
 from leia.training.trainer import LeiaTrainer
@@ -46,6 +46,7 @@ class Run:
     identity: dict[str, Any]
     checkpoint: Path | None
     finished: bool
+    machine: Machine
 
     def beginning(self) -> str:
         """What will be done, in one line: with a mistyped name a run that was to be continued begins again."""
@@ -65,13 +66,14 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
     output_dir = Path(os.path.abspath(args.output_dir))
     args.output_dir = str(output_dir)
     is_first = args.process_index == 0
-    check_machine(experiment, args)
+    machine = machine_of_process(args)
+    check_machine(experiment, args, machine)
     with ExitStack() as stack:
         if is_first:
             stack.enter_context(held(output_dir))
             checkpoints.remove_leftovers(output_dir)
         stack.enter_context(errors_named(output_dir, checkpoints.partial_folder(output_dir)))
-        run = find_run(experiment, args, output_dir)
+        run = find_run(experiment, args, output_dir, machine)
         if is_first:
             print(run.beginning(), flush=True)
         if run.finished:
@@ -104,30 +106,30 @@ def what_was_saved(last: Path | None, trainer: LeiaTrainer) -> str:
     return f"{saved}; the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
 
 
-def check_machine(experiment: Experiment, args: TrainingArguments) -> None:
+def check_machine(experiment: Experiment, args: TrainingArguments, machine: Machine) -> None:
     """Raise `InputError` for what a process of this launch cannot do."""
     if args.n_gpu > 1:
         raise InputError(
             f"one process sees {args.n_gpu} GPUs; name one (CUDA_VISIBLE_DEVICES=0), or start it by train.sh"
         )
-    if args.fp16 and args.device.type == "cpu":  # accelerate would leave it out and say nothing
+    if args.fp16 and machine.on_cpu:  # accelerate would leave it out and say nothing
         raise InputError("fp16 is true: it is for a GPU, this is a CPU; take bf16, or leave it out")
-    if os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "false").lower() == "true":
+    if machine.fsdp_recomputes:
         raise InputError(
-            "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave the line out, the experiment's "
+            "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG or fsdp_config; leave it out, the experiment's "
             "activation_checkpointing says what is computed again"
         )
-    if (backend := os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()) != "no":
+    if machine.compiler != "no":
         raise InputError(
-            f"dynamo_backend is {backend} in ACCELERATE_CONFIG; leave the line out, the experiment's torch_compile "
-            "compiles the layers"
+            f"dynamo_backend is {machine.compiler} in ACCELERATE_CONFIG; leave the line out, the experiment's "
+            "torch_compile compiles the layers"
         )
-    if experiment.activation_checkpointing == "selective" and is_deepspeed_zero3_enabled():
+    if experiment.activation_checkpointing == "selective" and machine.sharding == "ZeRO-3":
         raise InputError(
             "activation_checkpointing is selective: what DeepSpeed ZeRO-3 does between the products cannot be computed "
             "again; take full or none, or ACCELERATE_CONFIG=configs/accelerate/zero1_8gpu.yaml or fsdp2_8gpu.yaml"
         )
-    if experiment.lora_rank and is_deepspeed_zero3_enabled():
+    if experiment.lora_rank and machine.sharding == "ZeRO-3":
         raise InputError(
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
             "ACCELERATE_CONFIG=configs/accelerate/single_gpu.yaml is for one GPU"
@@ -144,19 +146,19 @@ def checked_tokenizer(run: Run) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path) -> Run:
+def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path, machine: Machine) -> Run:
     """The run that these settings describe, as far as `output_dir` holds it already."""
     checkpoint = find_checkpoint(output_dir, args.resume_from_checkpoint)
     dataset = open_training_dataset(experiment.wikipedia_dataset_dir)
     manifest = read_manifest(experiment.wikipedia_dataset_dir)
-    identity = run_identity(experiment, args, dataset._fingerprint)
+    identity = run_identity(experiment, args, dataset._fingerprint, machine)
     finished = checkpoints.is_finished(output_dir)
     if finished:
         checkpoints.check_same_run(output_dir, identity)
     elif checkpoint is not None:
         checkpoints.check_same_run(checkpoint, identity)
         checkpoints.check_whole(checkpoint)
-    return Run(experiment, args, output_dir, dataset, manifest, identity, checkpoint, finished)
+    return Run(experiment, args, output_dir, dataset, manifest, identity, checkpoint, finished, machine)
 
 
 def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
@@ -180,7 +182,9 @@ def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
     return Path(wanted)
 
 
-def run_identity(experiment: Experiment, args: TrainingArguments, dataset_fingerprint: str) -> dict[str, Any]:
+def run_identity(
+    experiment: Experiment, args: TrainingArguments, dataset_fingerprint: str, machine: Machine
+) -> dict[str, Any]:
     """What must be the same when a run is continued. The number of processes may change, but not under DeepSpeed, which
     saves the optimizer's states in as many parts."""
     settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
@@ -188,11 +192,10 @@ def run_identity(experiment: Experiment, args: TrainingArguments, dataset_finger
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
            "disable_entity_name_token_loss", "no_separator_tokens", "validation_articles",
            "global_batch_size", "lora_rank", "fp8")  # fmt: skip
-    fsdp = args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true"
-    states = "FSDP" if fsdp else "whole"
-    if args.deepspeed_plugin:
-        stage = args.deepspeed_plugin.zero_stage
-        states = f"DeepSpeed{'' if stage == 3 else f' ZeRO-{stage}'}, {count_processes(args.world_size)}"
+    states = "FSDP" if machine.sharding == "FSDP" else "whole"
+    if machine.uses_deepspeed:
+        stage = "" if machine.sharding == "ZeRO-3" else f" {machine.sharding}"
+        states = f"DeepSpeed{stage}, {count_processes(machine.processes)}"
     return {
         "model": Path(experiment.model_name_or_path).name,
         "dataset": dataset_fingerprint,
@@ -282,7 +285,7 @@ def validation_blocks(dataset: Dataset, experiment: Experiment, names: dict[str,
 
 def describe(run: Run, attention: str) -> str:
     """The data and the arithmetic of a step."""
-    experiment, args = run.experiment, run.args
+    experiment = run.experiment
     strategy = experiment.entity_name_insertion_strategy
     probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
     probability += ", without tags" if experiment.no_separator_tokens else ""
@@ -292,7 +295,15 @@ def describe(run: Run, attention: str) -> str:
     held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
     return (
         f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}; {layers}\n"
-        f"a step: {count_processes(args.world_size)} x {args.per_device_train_batch_size} sequences x "
+        f"{step_of(run)}"
+    )
+
+
+def step_of(run: Run) -> str:
+    """The arithmetic of a step."""
+    experiment, args = run.experiment, run.args
+    return (
+        f"a step: {count_processes(run.machine.processes)} x {args.per_device_train_batch_size} sequences x "
         f"{args.gradient_accumulation_steps} accumulation = {experiment.global_batch_size:,} sequences x "
         f"{experiment.max_length:,} tokens; {args.max_steps} steps"
     )

@@ -19,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import UsageError
 from leia.training.arguments import Experiment, accumulation_steps
+from leia.training.machine import machine_of_process
 from leia.training.metrics import peak_memory
 from leia.training.run import check_machine, checked_tokenizer, find_run, make_trainer
 from leia.training.trainer import LeiaTrainer
@@ -75,7 +76,8 @@ class TrialTrainer(LeiaTrainer):
 def try_out(experiment: Experiment, args: TrainingArguments) -> None:
     """Train the steps of `args`, as `parse` has cut them; process 0 prints a `Trial` as JSON in its last line."""
     disable_progress_bar()
-    check_machine(experiment, args)
+    machine = machine_of_process(args)
+    check_machine(experiment, args, machine)
     if os.environ.get("LOCAL_WORLD_SIZE", str(args.world_size)) != str(args.world_size):
         raise UsageError("try_steps is for one machine, this run is on several; try the experiment on one of them")
     if args.device.type == "cuda":
@@ -86,7 +88,7 @@ def try_out(experiment: Experiment, args: TrainingArguments) -> None:
     experiment = replace(experiment, global_batch_size=cut, validation_articles=0)
     with TemporaryDirectory() as folder:  # transformers makes it
         args.output_dir = folder
-        run = find_run(experiment, args, Path(folder))
+        run = find_run(experiment, args, Path(folder), machine)
         trainer = make_trainer(run, checked_tokenizer(run), kind=TrialTrainer)
         trainer.train()
         found = trainer.found(accumulation)

@@ -5,13 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import click
 import pytest
 
-from leia.training.arguments import parse
+from leia.training.arguments import Experiment, parse
 
 ROOT = Path(__file__).parents[2]
 SHELL_FILES = [*ROOT.glob("*.sh"), *(ROOT / "scripts").glob("*.sh")]
@@ -76,7 +77,7 @@ def test_the_example_is_one_block_that_the_scripts_own_parser_takes(called, comm
     monkeypatch.chdir(tmp_path)
     given = command.make_context(called, list(arguments)).params  # unknown, missing and bad options are errors here
     if called == "scripts/train.py":  # what click leaves over is for TrainingArguments
-        own = {key: value for key, value in given.items() if key not in ("config", "more")}
+        own = {field.name: given[field.name] for field in fields(Experiment)}
         assert parse(ROOT / given["config"], own, given["more"])[1].output_dir == "runs/tiny"
 
 

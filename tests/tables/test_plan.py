@@ -13,6 +13,7 @@ import pytest
 from conftest import run_here
 from evaluation_sample import ROOT, XCSR, make_model, write_result
 from japanese_sample import lay_out
+from transformers import LlamaConfig
 
 from leia.base.errors import InputError, UsageError
 from leia.tables.definition import load_table, narrow
@@ -161,13 +162,33 @@ def test_a_rate_that_is_none_is_refused(rate):
     assert result.stdout == ""
 
 
-def test_a_missing_dataset_is_told_before_the_first_training(tmp_path):
+def test_missing_datasets_are_named_each_with_its_command_and_told_before_the_first_training(tmp_path):
     folders = ["--models_dir", tmp_path / "models", "--results_dir", tmp_path / "results"]
-    options = ["--table", TABLES / "swallow.yaml", *folders, "--dataset_dir", tmp_path / "data {language}", "--run"]
-    result = run_here("run_table.py", *options)
+    options = ["--table", TABLES / "table1.yaml", *folders, "--dataset_dir", tmp_path / "data {language}"]
+    result = run_here("run_table.py", *options, "--languages", "ja,sw", "--seeds", "42,43", "--run")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"error: {tmp_path}/data ja: expected a training dataset, found no ")
+    assert result.stderr.startswith(f"error: {tmp_path}/data ja, {tmp_path}/data sw: expected training datasets, ")
+    lines = run_here("run_table.py", *options, "--languages", "ja,sw").stdout.splitlines()
+    for language in ("ja", "sw"):
+        folder = f"{tmp_path}/data {language}"
+        place = lines.index(f"# missing dataset {folder}; this makes it:")
+        variables = f"LANG={language} MODEL_NAME_OR_PATH=meta-llama/Llama-2-7b-hf WIKIPEDIA_DATASET_DIR='{folder}'"
+        assert lines[place + 1] == f"{variables} bash scripts/build_corpus.sh"
     assert not list(tmp_path.iterdir())
+
+
+def test_the_disk_of_a_table_follows_from_the_config_of_its_base(tmp_path):
+    """70 models of 7B in 16 bits; without the config it is said to be unknown."""
+    LlamaConfig(dtype="float16").save_pretrained(tmp_path / "Llama")
+    options = ["--table", TABLES / "table1.yaml", "--models_dir", tmp_path / "m", "--results_dir", tmp_path / "r"]
+    (line,) = [
+        line
+        for line in run_here("run_table.py", *options, "--model_name_or_path", tmp_path / "Llama").stdout.splitlines()
+        if line.startswith("# disk")
+    ]
+    assert line.startswith("# disk: 70 models x 13.5 GB = 943.4 GB, and up to 283.0 GB more while one trains (3 check")
+    text = run_here("run_table.py", *options, "--model_name_or_path", "nobody/nothing").stdout
+    assert "# disk: unknown for 70 models: the config of nobody/nothing is neither in a folder nor in" in text
 
 
 def test_run_table_runs_what_is_missing_and_then_nothing(tmp_path):

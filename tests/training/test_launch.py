@@ -1,6 +1,7 @@
 """python -m leia.training.launch: what it prints and exits with when of several processes one or all fail."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -83,6 +84,18 @@ def test_of_several_processes_that_are_stopped_one_says_so(tmp_path):
         time.sleep(0.01)
     launcher.terminate()
     assert (launcher.communicate()[1], launcher.returncode) == ("stopped\n", 143)
+
+
+def test_a_wrong_word_before_the_script_is_one_line():
+    launch = [sys.executable, "-m", "leia.training.launch"]
+    for words, message in (
+        (["--no_such", "train.py"], "unrecognized arguments|required: training_script"),
+        (["--num_processes", "x", "train.py"], "argument --num_processes.*: invalid int value: 'x'"),
+        ([], "required: training_script"),
+    ):
+        ended = run([*launch, *words])
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1), ended.stderr
+        assert re.match(f"error: .*({message}).*; accelerate launch --help", ended.stderr)
 
 
 ENDS_ON_THE_SECOND_NODE = """

@@ -7,12 +7,14 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from training_workspace import (
     ROOT,
@@ -219,9 +221,12 @@ def test_what_a_machine_would_leave_out_or_do_twice_in_silence_is_refused(worksp
         with pytest.raises(InputError, match=r"^fp16 is true: it is for a GPU, this is a CPU; take bf16"):
             workspace.train_here("bad", "--fp16", "true")
     monkeypatch.setenv("FSDP_ACTIVATION_CHECKPOINTING", "true")
-    with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in ACCELERATE_CONFIG; leave"):
+    with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in ACCELERATE_CONFIG or"):
         workspace.train_here("bad")
     monkeypatch.delenv("FSDP_ACTIVATION_CHECKPOINTING")
+    for name in ("activation_checkpointing", "fsdp_activation_checkpointing"):
+        with pytest.raises(InputError, match=r"^fsdp_activation_checkpointing is true in .* or fsdp_config; leave"):
+            workspace.train_here("bad", "--fsdp", "full_shard", "--fsdp_config", json.dumps({name: True}))
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR")
     with pytest.raises(InputError, match=r"^dynamo_backend is inductor in ACCELERATE_CONFIG; leave the line out"):
         workspace.train_here("bad")
@@ -349,3 +354,25 @@ def test_adapters_are_merged_into_a_model_that_plain_transformers_loads(workspac
     assert torch.equal(model.get_input_embeddings().weight[rows], former.get_input_embeddings().weight)
     log = workspace.log("new folder/lora")
     assert log[-1]["loss"] < log[0]["loss"]
+
+
+def test_the_recipe_of_a_longer_and_a_second_training_does_what_it_says(workspace, tmp_path):
+    """By its own commands on tiny models; then with a learning rate of zero, which shows that nothing is begun anew."""
+    section = (ROOT / "docs/training.md").read_text("utf-8").split("## A longer or a second training")[1].split("##")[0]
+    commands = re.search(r"```bash\n(.*?)```", section, re.DOTALL)[1]
+    for name in ("jawiki-dataset", "eswiki-dataset"):
+        (tmp_path / name).symlink_to(workspace.folder / "dataset")
+    small = "--max_length 64 --global_batch_size 8 --save_steps 50 --max_steps 5"
+    commands = commands.replace("./train.sh", f"'{ROOT}/train.sh' {small}")
+    subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, env=workspace.environment, check=True)
+    first, second = (read_log(tmp_path / "runs" / name).entries for name in ("ja-longer", "ja-then-es"))
+    assert (len(first), len(second)) == (100, 5) and second[0]["loss"] < first[0]["loss"] - 0.5
+    tokenizers = [AutoTokenizer.from_pretrained(tmp_path / "runs" / name) for name in ("ja-longer", "ja-then-es")]
+    assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
+    longer = str(tmp_path / "runs/ja-longer")
+    options = ["--max_steps", "1", "--learning_rate", "0"]
+    workspace.train_here(str(tmp_path / "same"), *options, model_name_or_path=longer)
+    found, given = (load_file(Path(folder) / "model.safetensors") for folder in (tmp_path / "same", longer))
+    assert found.keys() == given.keys() and all(torch.equal(found[name], given[name]) for name in given)
+    with pytest.raises(InputError, match=r"belongs to another run, with max_steps 100 \(now 10\)"):
+        workspace.train_here(longer, "--resume_from_checkpoint", "last")
