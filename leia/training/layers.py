@@ -86,7 +86,7 @@ class _Watch(TorchDispatchMode):
         written = [one for one, about in zip(args, operation._schema.arguments, strict=False) if about.is_write]
         self.changed = self.changed or not self._kept.keys().isdisjoint(_places(written))
         found = operation(*args, **(kwargs or {}))
-        if _is_kept(None, operation) is CheckpointPolicy.MUST_SAVE:
+        if is_kept(operation):
             self._kept |= _places(found)
         return found
 
