@@ -192,7 +192,7 @@ def final_bytes(experiment: Experiment, size: Size, trained_in_16_bits: bool) ->
     config = AutoConfig.from_pretrained(
         experiment.model_name_or_path, trust_remote_code=experiment.trust_remote_code
     ).to_dict()
-    dtype = wanted_dtype(experiment.save_dtype, config)
+    dtype = wanted_dtype(experiment.save_dtype, config, None)  # no weights are read
     width = dtype.itemsize if dtype else 2 if trained_in_16_bits else 4
     return width * (size.all - (size.trained if experiment.lora_rank else 0))
 
