@@ -16,6 +16,7 @@ from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_availa
 from leia.base.errors import InputError
 from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, check_model_name, count_ids
 from leia.training.arguments import Experiment
+from leia.training.four_bits import in_four_bits
 from leia.training.layers import prepare_layers, use_fp8
 
 
@@ -46,9 +47,11 @@ def load_model(
     dtype: torch.dtype,
     trust_remote_code: bool = False,
     or_another: bool = False,
+    four_bits: bool = False,
 ) -> PreTrainedModel:
     """`attn_implementation`: None for the one that transformers takes by itself, `sdpa` where the model has it.
-    `or_another`: take that one where the model lacks the one given. Raises `InputError`."""
+    `or_another`: take that one where the model lacks the one given. `four_bits`: linear layers have them, all else
+    `dtype`. Raises `InputError`."""
     check_weights(name_or_path)
     try:
         return AutoModelForCausalLM.from_pretrained(
@@ -57,10 +60,11 @@ def load_model(
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             return_dict=True,  # whatever its config says
+            quantization_config=in_four_bits(dtype) if four_bits else None,
         )
     except (OSError, ValueError, ImportError) as error:
         if or_another:
-            return load_model(name_or_path, None, dtype, trust_remote_code)
+            return load_model(name_or_path, None, dtype, trust_remote_code, four_bits=four_bits)
         raise InputError(f"{name_or_path}: no model can be loaded from it ({first_line(error)})") from error
 
 
@@ -73,7 +77,8 @@ def make_model(
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
     is_free = wanted_attention(experiment) == "auto"
-    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code, is_free)
+    name, trusted = experiment.model_name_or_path, experiment.trust_remote_code
+    model = load_model(name, attention, dtype, trusted, is_free, experiment.load_in_4bit)
     tag_ids = add_tags(model, tokenizer)
     return prepare(model, experiment, args, tag_ids), tag_ids
 
