@@ -14,8 +14,6 @@ from leia.base.errors import InputError
 
 def check_four_bits(args: TrainingArguments) -> None:
     """Raise `InputError` where weights of 4 bits cannot be had or trained on."""
-    if not is_bitsandbytes_available():
-        raise InputError("load_in_4bit: needs bitsandbytes; pip install bitsandbytes, or leave load_in_4bit out")
     sharded = "FSDP" if args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true" else ""
     sharded = "DeepSpeed" if args.deepspeed_plugin is not None else sharded
     if sharded:
@@ -23,6 +21,8 @@ def check_four_bits(args: TrainingArguments) -> None:
             f"load_in_4bit: weights of 4 bits are not trained on under {sharded}; "
             "ACCELERATE_CONFIG=configs/accelerate/single_gpu.yaml is for one GPU"
         )
+    if not is_bitsandbytes_available():
+        raise InputError("load_in_4bit: needs bitsandbytes; pip install bitsandbytes, or leave load_in_4bit out")
 
 
 def in_four_bits(dtype: torch.dtype) -> Any:

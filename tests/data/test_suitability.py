@@ -33,7 +33,9 @@ def test_a_tokenizer_that_lacks_nothing_has_no_note(tmp_path):
 
 def test_without_eos_and_padding_it_will_not_do(tmp_path):
     save(tmp_path, ROUND, bos_token="<s>")
-    with pytest.raises(InputError, match=r"has neither a padding token nor an EOS token, .*; name one in tokenizer_conf"):
+    with pytest.raises(
+        InputError, match=r"has neither a padding token nor an EOS token, .*; name one in tokenizer_conf"
+    ):
         notes_of(tmp_path)
 
 
@@ -63,9 +65,18 @@ def test_the_first_step_and_the_build_say_it(tmp_path, run_script, sample_corpus
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02", r"model: has only a SentencePiece model; pip install sentencep"),
-        (b"IQ== 0\nIg== 1\n", r"model: has no tokenizer that loads \(.*tiktoken.*\); expected a model of the hub or a folder"),
-        (None, r"model: has no tokenizer that loads \(.*\); expected a model of the hub or a folder with tokenizer.json"),
+        (
+            b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02",
+            r"model: has only a SentencePiece model; pip install sentencep",
+        ),
+        (
+            b"IQ== 0\nIg== 1\n",
+            r"model: has no tokenizer that loads \(.*tiktoken.*\); expected a model of the hub or a folder",
+        ),
+        (
+            None,
+            r"model: has no tokenizer that loads \(.*\); expected a model of the hub or a folder with tokenizer.json",
+        ),
     ],
 )
 def test_a_model_without_tokenizer_json_is_named_with_what_it_has(tmp_path, content, reason, monkeypatch):
