@@ -65,6 +65,9 @@ class Experiment:
     save_dtype: str = setting(
         "Model", f"Precision of the finished model: {', '.join(DTYPES)}; auto is that of the base.", "auto"
     )
+    load_in_4bit: bool = setting(
+        "Model", "Keep the weights below the adapters in 4 bits while they train; needs lora_rank, bitsandbytes.", False
+    )
     activation_checkpointing: str = setting(
         "Machine",
         "What backward computes again to save memory: none, selective (all but matrix products and attention), full.",
@@ -105,6 +108,8 @@ class Experiment:
             )
         if self.save_dtype not in DTYPES:
             raise UsageError(f"save_dtype is {self.save_dtype}; expected one of {', '.join(DTYPES)}")
+        if self.load_in_4bit and not self.lora_rank:
+            raise UsageError("load_in_4bit is for adapters, below which weights do not change; give lora_rank, 16 say")
         if self.fp8 and self.lora_rank:
             raise UsageError("fp8 is for training all weights; leave it or lora_rank out")
         if self.offload_optimizer_device not in ("", "none", "cpu"):

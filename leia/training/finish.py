@@ -72,7 +72,12 @@ def merged(
     wide = stored is None or dtype == torch.float32
     model = load_model(base, "auto", torch.float32 if wide else stored, trust_remote_code)
     add_tags(model, load_tokenizer(base, trust_remote_code))
+    # The checkpoint has the whole embeddings beside the adapters, in the precision that the run computed with.
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    own = [(layer.weight, layer.weight.data.clone()) for layer in layers if layer is not None]
     adapted = PeftModel.from_pretrained(model, str(checkpoint))
+    for weight, numbers in own:
+        weight.data.copy_(numbers)
     for name, layer in adapted.named_modules():
         if isinstance(layer, BaseTunerLayer):
             weight = layer.get_base_layer().weight

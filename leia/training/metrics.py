@@ -1,5 +1,6 @@
 """What is logged of a step: losses of names and of text, shares, speed, memory; and the line that is printed."""
 
+import math
 import resource
 from typing import Any
 
@@ -66,13 +67,18 @@ def flops_per_token(model: torch.nn.Module, length: int) -> int:
     embedded = model.get_input_embeddings().weight
     tied = model.get_output_embeddings() is not None and model.get_output_embeddings().weight is embedded
     weights = (weight for weight in model.parameters() if tied or weight is not embedded)
-    # Under ZeRO-3 a process holds a part; `ds_numel` is the whole.
-    sizes = ((getattr(weight, "ds_numel", weight.numel()), 6 if weight.requires_grad else 4) for weight in weights)
+    sizes = ((_numbers(weight), 6 if weight.requires_grad else 4) for weight in weights)
     matrices = sum(size * flops for size, flops in sizes)
     config = model.config.get_text_config()
     heads = getattr(config, "num_attention_heads", 0)
     width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads) if heads else 0
     return matrices + 6 * config.num_hidden_layers * width * length
+
+
+def _numbers(weight: torch.nn.Parameter) -> int:
+    """Those of the whole weight: under ZeRO-3 a process holds a part, and in a byte are two of 4 bits."""
+    whole = getattr(weight, "quant_state", None)
+    return getattr(weight, "ds_numel", weight.numel() if whole is None else math.prod(whole.shape))
 
 
 def peak_flops(peak_tflops: float) -> float | None:

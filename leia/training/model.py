@@ -12,6 +12,7 @@ from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_availa
 from leia.base.errors import InputError
 from leia.data.tokenizers import check_model_name
 from leia.training.arguments import Experiment
+from leia.training.four_bits import in_four_bits
 from leia.training.layers import prepare_layers, use_fp8
 from leia.training.token_rows import add_tags
 
@@ -38,28 +39,36 @@ def check_weights(name_or_path: str) -> None:
 
 
 def load_model(
-    name_or_path: str, attn_implementation: str, dtype: torch.dtype, trust_remote_code: bool = False
+    name_or_path: str,
+    attn_implementation: str,
+    dtype: torch.dtype,
+    trust_remote_code: bool = False,
+    four_bits: bool = False,
 ) -> PreTrainedModel:
     """`attn_implementation`: one that transformers has a name for, or `auto` for the fastest one that the model's class
-    and this machine have. Raises `InputError`."""
+    and this machine have. `four_bits`: linear layers have them, all else `dtype`. Raises `InputError`."""
     check_weights(name_or_path)
     is_free = attn_implementation == "auto"
     for attention in attentions() if is_free else [attn_implementation]:
         try:
-            return _load(name_or_path, attention, dtype, trust_remote_code)
+            return _load(name_or_path, attention, dtype, trust_remote_code, four_bits)
         except (OSError, ValueError, ImportError) as error:
             # Which attention a class lacks, it says before its weights are read; eager is in all of them.
             reason, failed = first_line(error).split(". ")[0].rstrip("."), error
     if is_free or attn_implementation == "eager":
         raise InputError(f"{name_or_path}: no model can be loaded from it ({reason})") from failed
-    other = load_model(name_or_path, "auto", dtype, trust_remote_code)  # raises what is wrong with the model itself
+    other = load_model(
+        name_or_path, "auto", dtype, trust_remote_code, four_bits
+    )  # raises what is wrong with the model itself
     raise InputError(
         f"attn_implementation is {attn_implementation}: {type(other).__name__} cannot have it here ({reason}); "
         f"take {other.config._attn_implementation}, or auto"
     ) from failed
 
 
-def _load(name_or_path: str, attention: str, dtype: torch.dtype, trust_remote_code: bool) -> PreTrainedModel:
+def _load(
+    name_or_path: str, attention: str, dtype: torch.dtype, trust_remote_code: bool, four_bits: bool
+) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=trust_remote_code)
     config.return_dict = True
     config._attn_implementation = attention  # given as an argument it would not go before one in the config's file
@@ -70,6 +79,7 @@ def _load(name_or_path: str, attention: str, dtype: torch.dtype, trust_remote_co
         trust_remote_code=trust_remote_code,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
+        **({"quantization_config": in_four_bits(dtype)} if four_bits else {}),
     )
     # Else they would be random numbers, and no more than a warning said so.
     wrong = {"lacks": found["missing_keys"], "has in another size": {name for name, *_ in found["mismatched_keys"]}}
@@ -102,7 +112,8 @@ def make_model(
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
     dtype = torch.bfloat16 if narrow else torch.float32
     attention = "flash_attention_2" if experiment.use_flash_attention_2 else experiment.attn_implementation
-    model = load_model(experiment.model_name_or_path, attention, dtype, experiment.trust_remote_code)
+    name, trusted = experiment.model_name_or_path, experiment.trust_remote_code
+    model = load_model(name, attention, dtype, trusted, experiment.load_in_4bit)
     tag_ids = add_tags(model, tokenizer)
     return prepare(model, experiment, args, tag_ids), tag_ids
 

@@ -26,6 +26,7 @@ from leia.data.tokenizers import check_dataset, load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
+from leia.training.four_bits import check_four_bits
 from leia.training.machine import Machine, machine_of_process
 from leia.training.metrics import peak_flops
 from leia.training.model import check_length, first_line, make_model
@@ -129,6 +130,8 @@ def check_machine(experiment: Experiment, args: TrainingArguments, machine: Mach
             "activation_checkpointing is selective: what DeepSpeed ZeRO-3 does between the products cannot be computed "
             "again; take full or none, or ACCELERATE_CONFIG=configs/accelerate/zero1_8gpu.yaml or fsdp2_8gpu.yaml"
         )
+    if experiment.load_in_4bit:
+        check_four_bits(machine)
     if experiment.lora_rank and machine.sharding == "ZeRO-3":
         raise InputError(
             f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
@@ -191,7 +194,7 @@ def run_identity(
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
     own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
            "disable_entity_name_token_loss", "no_separator_tokens", "validation_articles",
-           "global_batch_size", "lora_rank", "fp8")  # fmt: skip
+           "global_batch_size", "lora_rank", "load_in_4bit", "fp8")  # fmt: skip
     states = "FSDP" if machine.sharding == "FSDP" else "whole"
     if machine.uses_deepspeed:
         stage = "" if machine.sharding == "ZeRO-3" else f" {machine.sharding}"
@@ -292,6 +295,7 @@ def describe(run: Run, attention: str) -> str:
     layers = f"recomputed: {experiment.activation_checkpointing}"
     layers += ", compiled" if experiment.torch_compile else ""
     layers += ", fp8" if experiment.fp8 else ""
+    layers += ", weights in 4 bits" if experiment.load_in_4bit else ""
     held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
     return (
         f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}; {layers}\n"
