@@ -24,6 +24,8 @@ from leia.training.machine import Machine
 from leia.training.weights import wanted_dtype
 
 STATE_BYTES = {"8bit": 2 + 2 * 4 / 256, "32bit": 8.0}
+FOUR_BITS = 0.5 + (1 + 4 / 256) / 64
+"""Bytes of a weight: a scale of 8 bits for 64 of them, and one of 32 bits for 256 scales (arXiv 2305.14314)."""
 MOST_GATHERED = 10**9
 """Parameters that ZeRO-3 holds gathered at once, at most (DeepSpeed's default)."""
 
@@ -101,8 +103,10 @@ def memory(
     recomputed: str,
     compiled: bool,
     optimizer: str,
+    four_bits: bool = False,
 ) -> Memory:
-    """The memory of one process at its peak. `tokens`: of a micro batch; `optimizer`: transformers' name for it."""
+    """The memory of one process at its peak. `tokens`: of a micro batch; `optimizer`: transformers' name for it;
+    `four_bits`: the layers below adapters have them."""
     lora, width = size.trained < size.all, 2 if bf16 else 4
     states = STATE_BYTES["8bit" if "8bit" in optimizer else "32bit"] * size.trained
     gradients, parts = 4.0 * size.trained, machine.processes
@@ -116,6 +120,8 @@ def memory(
             weights = width * (size.all / parts + min(size.all, MOST_GATHERED))
     else:
         weights = width * frozen + 4 * size.trained if lora else 4 * size.all
+        if four_bits:
+            weights -= (width - FOUR_BITS) * (size.in_layers - size.trained)
         if machine.sharding == "FSDP":
             states, weights = states / parts, weights / parts
             weights += width * (size.of_layer + size.vocabulary * size.width if machine.reshards else size.all)
