@@ -108,7 +108,7 @@ def memory(
     """The memory of one process at its peak. `tokens`: of a micro batch; `optimizer`: transformers' name for it;
     `four_bits`: the layers below adapters have them."""
     lora, width = size.trained < size.all, 2 if bf16 else 4
-    states = STATE_BYTES["8bit" if "8bit" in optimizer else "32bit"] * size.trained
+    states = state_bytes(size, optimizer)
     gradients, parts = 4.0 * size.trained, machine.processes
     frozen = size.all - size.trained
     if machine.uses_deepspeed:
@@ -134,9 +134,17 @@ def memory(
     return Memory(weights, gradients, states, kept.with_recomputed(recomputed), output)
 
 
+def state_bytes(size: Size, optimizer: str) -> float:
+    """Of AdamW's states. Those of input embeddings keep 32 bits in bitsandbytes, which transformers asks it to."""
+    if "8bit" not in optimizer:
+        return STATE_BYTES["32bit"] * size.trained
+    wide = size.vocabulary * size.width if "torch" not in optimizer and size.trained == size.all else 0
+    return STATE_BYTES["8bit"] * (size.trained - wide) + STATE_BYTES["32bit"] * wide
+
+
 def checkpoint_bytes(size: Size, machine: Machine, bf16: bool, optimizer: str) -> float:
     """Of one checkpoint: whole weights and all states. FSDP saves its weights once more, to continue with."""
-    states = STATE_BYTES["8bit" if "8bit" in optimizer else "32bit"] * size.trained
+    states = state_bytes(size, optimizer)
     if size.trained < size.all:  # adapters, and both embeddings (peft)
         return 4 * size.trained + 2 * (2 if bf16 else 4) * size.vocabulary * size.width + states
     if machine.uses_deepspeed:
