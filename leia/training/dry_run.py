@@ -146,6 +146,7 @@ def _memory_with(
         bf16=args.bf16,
         recomputed=settings["activation_checkpointing"],
         compiled=experiment.torch_compile,
+        four_bits=experiment.load_in_4bit,
         optimizer=settings["optim"],
     )
 
@@ -192,7 +193,7 @@ def final_bytes(experiment: Experiment, size: Size, trained_in_16_bits: bool) ->
     config = AutoConfig.from_pretrained(
         experiment.model_name_or_path, trust_remote_code=experiment.trust_remote_code
     ).to_dict()
-    dtype = wanted_dtype(experiment.save_dtype, config, None)  # no weights are read
+    dtype = wanted_dtype(experiment.save_dtype, config)  # no weights are read
     width = dtype.itemsize if dtype else 2 if trained_in_16_bits else 4
     return width * (size.all - (size.trained if experiment.lora_rank else 0))
 

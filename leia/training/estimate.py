@@ -24,6 +24,8 @@ from leia.training.machine import Machine
 from leia.training.weights import wanted_dtype
 
 STATE_BYTES = {"8bit": 2 + 2 * 4 / 256, "32bit": 8.0}
+FOUR_BITS = 0.5 + (1 + 4 / 256) / 64
+"""Bytes of a weight: a scale of 8 bits for 64 of them, and one of 32 bits for 256 scales (arXiv 2305.14314)."""
 MOST_GATHERED = 10**9
 """Parameters that ZeRO-3 holds gathered at once, at most (DeepSpeed's default)."""
 
@@ -101,10 +103,12 @@ def memory(
     recomputed: str,
     compiled: bool,
     optimizer: str,
+    four_bits: bool = False,
 ) -> Memory:
-    """The memory of one process at its peak. `tokens`: of a micro batch; `optimizer`: transformers' name for it."""
+    """The memory of one process at its peak. `tokens`: of a micro batch; `optimizer`: transformers' name for it;
+    `four_bits`: the layers below adapters have them."""
     lora, width = size.trained < size.all, 2 if bf16 else 4
-    states = STATE_BYTES["8bit" if "8bit" in optimizer else "32bit"] * size.trained
+    states = state_bytes(size, optimizer)
     gradients, parts = 4.0 * size.trained, machine.processes
     frozen = size.all - size.trained
     if machine.uses_deepspeed:
@@ -116,6 +120,8 @@ def memory(
             weights = width * (size.all / parts + min(size.all, MOST_GATHERED))
     else:
         weights = width * frozen + 4 * size.trained if lora else 4 * size.all
+        if four_bits:
+            weights -= (width - FOUR_BITS) * (size.in_layers - size.trained)
         if machine.sharding == "FSDP":
             states, weights = states / parts, weights / parts
             weights += width * (size.of_layer + size.vocabulary * size.width if machine.reshards else size.all)
@@ -128,9 +134,17 @@ def memory(
     return Memory(weights, gradients, states, kept.with_recomputed(recomputed), output)
 
 
+def state_bytes(size: Size, optimizer: str) -> float:
+    """Of AdamW's states. Those of input embeddings keep 32 bits in bitsandbytes, which transformers asks it to."""
+    if "8bit" not in optimizer:
+        return STATE_BYTES["32bit"] * size.trained
+    wide = size.vocabulary * size.width if "torch" not in optimizer and size.trained == size.all else 0
+    return STATE_BYTES["8bit"] * (size.trained - wide) + STATE_BYTES["32bit"] * wide
+
+
 def checkpoint_bytes(size: Size, machine: Machine, bf16: bool, optimizer: str) -> float:
     """Of one checkpoint: whole weights and all states. FSDP saves its weights once more, to continue with."""
-    states = STATE_BYTES["8bit" if "8bit" in optimizer else "32bit"] * size.trained
+    states = state_bytes(size, optimizer)
     if size.trained < size.all:  # adapters, and both embeddings (peft)
         return 4 * size.trained + 2 * (2 if bf16 else 4) * size.vocabulary * size.width + states
     if machine.uses_deepspeed:

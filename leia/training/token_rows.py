@@ -74,6 +74,8 @@ def _grow(model: PreTrainedModel, known: int, rows: int) -> None:
             setattr(config, name, config.vocab_size)
     wanted = _sizes_made_anew(model, model.config)
     for name, tensor in list(_tensors(model)):
+        if hasattr(tensor, "quant_state"):  # of 4 bits, packed into another size; what holds tokens is none of those
+            continue
         if name in wanted and getattr(tensor, "ds_shape", tensor.shape) != wanted[name]:
             _lengthen(model, name, wanted[name])
     model.tie_weights()

@@ -19,7 +19,7 @@ PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 _ADVICE = "make the model again"
 
 
-def wanted_dtype(save_dtype: str, base: dict[str, Any], stored: torch.dtype | None) -> torch.dtype | None:
+def wanted_dtype(save_dtype: str, base: dict[str, Any], stored: torch.dtype | None = None) -> torch.dtype | None:
     """`auto` is the precision that the config of the base model names, else the one of its `stored` weights (None where
     that is not known: the weights stay as they were trained)."""
     name = base.get("dtype") or base.get("torch_dtype") or base.get("text_config", {}).get("dtype")

@@ -2,16 +2,23 @@
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from training_workspace import STEPS, Workspace
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 from leia.base.errors import InputError, UsageError
+from leia.training.estimate import FOUR_BITS, kept_for_backward, memory, size_of
+from leia.training.machine import Machine
 from leia.training.metrics import flops_per_token
 from leia.training.model import add_lora, load_model
 
+ROOT = Path(__file__).parents[2]
+LLAMA_1B = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32}
+LLAMA_1B |= {"num_key_value_heads": 8, "head_dim": 64}
 BITS = {"lora_rank": 4, "load_in_4bit": "true"}
 
 
@@ -65,9 +72,31 @@ def test_adapters_on_weights_of_4_bits_are_trained_continued_and_merged(workspac
     assert all(torch.equal(again[name], adapter) for name, adapter in adapters.items())
 
 
-def test_operations_are_counted_of_the_numbers_not_of_their_bytes(workspace):
-    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+def test_small_1b_tells_the_memory_that_a_dry_run_reckons():
+    """GiB of all weights with AdamW, with bitsandbytes' in 8 bits (compiled or not), and of adapters on 4 bits."""
+    tells = (ROOT / "configs/train/small_1b.yaml").read_text(encoding="utf-8")
+    config = LlamaConfig(**LLAMA_1B, vocab_size=128_258, tie_word_embeddings=True)
+
+    def needs(optimizer, compiled=True, lora_rank=0):
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation="sdpa")
+        model = add_lora(model, lora_rank, (128_256, 128_257), seed=0) if lora_rank else model
+        found = memory(size_of(model), kept_for_backward(model, 2, 2048), Machine(), tokens=2 * 2048, bf16=True,
+                       recomputed="full", compiled=compiled, optimizer=optimizer, four_bits=lora_rank > 0)  # fmt: skip
+        return f"{found.total / 2**30:.1f} GiB"
+
+    assert f"Together\n# {needs('adamw_torch_fused')}, of 22.8 that may be used" in tells
+    assert f"but for the embeddings', {needs('adamw_bnb_8bit')};" in tells
+    assert f"adamw_bnb_8bit ({needs('adamw_bnb_8bit', compiled=False)})" in tells
+    assert f"adapters on weights of 4 bits, {needs('adamw_torch_fused', lora_rank=16)};" in tells
+
+
+def test_operations_are_counted_of_the_numbers_and_memory_of_their_bytes(workspace):
+    Linear4bit = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed").nn.Linear4bit
     models = [load_model(str(workspace.folder / "model"), "sdpa", torch.float32, four_bits=four) for four in (0, 1)]
     assert models[1].model.layers[0].mlp.down_proj.weight.dtype == torch.uint8
+    linear = Linear4bit(512, 512, bias=False, compress_statistics=True).to("cpu").weight
+    scales, scales_of_scales = linear.quant_state.absmax, linear.quant_state.state2.absmax
+    assert linear.nbytes + scales.nbytes + scales_of_scales.nbytes == FOUR_BITS * 512 * 512
     counted = {flops_per_token(add_lora(model, 4, (1, 2), seed=0), 64) for model in models}
     assert len(counted) == 1
