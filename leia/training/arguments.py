@@ -139,7 +139,7 @@ COMPUTED = {
 
 FIXED = {
     "average_tokens_across_devices": True,
-    "ddp_find_unused_parameters": False,
+    "ddp_find_unused_parameters": True,
     "disable_tqdm": True,
     "ignore_data_skip": True,
     "logging_nan_inf_filter": False,

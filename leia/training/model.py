@@ -1,5 +1,7 @@
 """The model of a run: its attention, its adapters."""
 
+import os
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,12 @@ def prepare(
 ) -> torch.nn.Module:
     """`model`, which has the tags, as this run trains it: with adapters or not, and how its layers run."""
     if experiment.lora_rank:
+        if (args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true") and has_tied_weights(model):
+            raise InputError(
+                f"lora_rank is {experiment.lora_rank}: adapters of {type(model).__name__}, whose output layer shares "
+                "its weights with the embeddings, are not trained under FSDP; "
+                "ACCELERATE_CONFIG=configs/accelerate/zero1_8gpu.yaml is for them"
+            )
         model = add_lora(model, experiment.lora_rank, tag_ids, args.seed)
     if experiment.fp8:
         use_fp8(model)
@@ -133,6 +141,10 @@ def prepare(
     return model
 
 
+def has_tied_weights(model: torch.nn.Module) -> bool:
+    return len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
+
+
 def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
     """`model` with LoRA adapters on all linear layers; of the embeddings only the rows of the tags are trained."""
     from peft import LoraConfig, get_peft_model
@@ -141,7 +153,9 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
     settings |= {"exclude_modules": _read_by_kernels(model), "trainable_token_indices": list(tag_ids)}
     try:
-        adapted = get_peft_model(model, LoraConfig(**settings))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set")  # which peft then sets as GPT-2 needs it
+            adapted = get_peft_model(model, LoraConfig(**settings))
     except (NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
             f"lora_rank is {rank}: {type(model).__name__} cannot have adapters ({first_line(error)}); train all "

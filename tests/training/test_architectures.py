@@ -10,23 +10,23 @@ import shutil
 
 import pytest
 import torch
-from architectures import MODELS, make
+from architectures import FURTHER, MODELS, make
 from lm_eval.api.instance import Instance
 from torch.nn.functional import cross_entropy
 from training_workspace import Workspace
 from transformers import AutoModelForCausalLM
 
-from leia.base.errors import InputError
 from leia.data.tokenizers import load_tokenizer
 from leia.evaluation.leia_lm import LeiaLM
+from leia.training.layers import prepare_layers
 from leia.training.losses import TokenLosses
 from leia.training.model import add_tags
 
 QUICK = ("gpt2", "gemma2", "phi")
 """Of the short form: dropout, tied weights and no rotation; capped logits and no SDPA; an output layer with a bias."""
-KINDS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.thorough) for kind in MODELS]
-REFUSED = {"mamba": "Mamba", "mamba2": "Mamba"}
-"""Kinds that cannot have adapters, and a word of the reason."""
+KINDS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.thorough) for kind in MODELS | FURTHER]
+CAPPED = ("gemma2", "gemma3n_text", "recurrent_gemma")
+"""Of these a logit of the tags is not the mean of the others: they cap them."""
 PAIRS = [("El agua es una", " sustancia"), ("東京は日本の首都", "である。"), ("", "agua")]
 
 
@@ -71,33 +71,45 @@ def load(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def test_the_tags_change_no_logit_and_have_the_mean_of_all_others(base):
+@pytest.mark.parametrize("padding", [0, 5])
+def test_the_tags_change_no_logit_and_have_the_mean_of_all_others(base, padding):
+    """Of a padded vocabulary, too, whose rows they take."""
     tokenizer = load_tokenizer(str(base))
-    model, known = load(base), len(tokenizer)
+    known = len(tokenizer)
+    model = make(base.name, known + padding)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name.endswith("bias"):
+            torch.nn.init.normal_(tensor, -12)
     ids = torch.arange(40)[None] * 7 % known
-    before = model(ids).logits
+    before = model(ids, use_cache=False).logits[..., :known]
     tags = list(add_tags(model, tokenizer))
-    after = model(ids).logits
+    after = model(ids, use_cache=False).logits
+    assert after.shape[-1] == max(len(tokenizer), known + padding)
     torch.testing.assert_close(after[..., :known], before, rtol=0, atol=0)
-    if base.name != "gemma2":  # which caps them
-        torch.testing.assert_close(after[..., tags], before.mean(-1, keepdim=True).expand(1, 40, 2), atol=1e-4, rtol=0)
-    model.config.use_cache = False
-    assert model.get_input_embeddings().num_embeddings == model(ids).logits.shape[-1] == len(tokenizer)
+    if base.name not in CAPPED:
+        torch.testing.assert_close(
+            after[..., tags], before.mean(-1, keepdim=True).expand(1, 40, 2), atol=1e-4, rtol=1e-5
+        )
+    assert model(torch.tensor([tags]), use_cache=False).logits.isfinite().all()
 
 
-def test_loss_and_gradient_are_the_mean_over_the_labels(base):
+@pytest.mark.parametrize("recomputed", ["none", "selective", "full"])
+def test_loss_and_gradient_are_the_mean_over_the_labels(base, recomputed):
     model = load(base)
     ids = torch.arange(60).view(2, 30) * 7 % model.config.vocab_size
     logits = model(ids, use_cache=False).logits[:, :-1].flatten(0, 1)
     cross_entropy(logits, ids[:, 1:].flatten()).backward()
     expected = {name: weight.grad for name, weight in model.named_parameters()}
-    model.zero_grad()
     model = load(base)
-    total, losses = TokenLosses(model)(model, ids, ids)
-    (total / (losses != 0).sum()).backward()
-    assert (losses != 0).sum() == 58
-    found = {name: weight.grad for name, weight in model.named_parameters() if expected[name] is not None}
-    torch.testing.assert_close(found, {name: expected[name] for name in found}, atol=1e-5, rtol=1e-4)
+    prepare_layers(model, recomputed, compiled=False)
+    token_losses = TokenLosses(model)
+    for _ in range(2):  # before the first pass nothing is known of its layers
+        model.zero_grad()
+        total, losses = token_losses(model, ids, ids)
+        (total / (losses != 0).sum()).backward()
+        assert (losses != 0).sum() == 58
+        found = {name: weight.grad for name, weight in model.named_parameters()}
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def train(workspace, base, output, *options):
@@ -135,11 +147,6 @@ def test_it_is_trained_and_the_finished_model_is_scored_as_by_plain_transformers
     row = rows.setdefault(base.name, {})
     row["all"] = train(workspace, base, f"{base.name} all")
     differences = [largest_difference(workspace.folder / f"{base.name} all")]
-    if base.name in REFUSED:
-        with pytest.raises(InputError, match=f"lora_rank is 4: .*{REFUSED[base.name]}"):
-            train(workspace, base, f"{base.name} lora", "--lora_rank", "4")
-        row["lora"] = "refused"
-    else:
-        row["lora"] = train(workspace, base, f"{base.name} lora", "--lora_rank", "4")
-        differences.append(largest_difference(workspace.folder / f"{base.name} lora"))
+    row["lora"] = train(workspace, base, f"{base.name} lora", "--lora_rank", "4")
+    differences.append(largest_difference(workspace.folder / f"{base.name} lora"))
     row["scores"] = f"{max(differences):.0e}"
