@@ -19,6 +19,7 @@ from leia.base.cli import setting
 from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
 from leia.data.insertion import STRATEGIES, WHERE
+from leia.data.tokenizers import ENTITY_NAME_TAGS, check_tags
 from leia.training.launch import without_gpu
 from leia.training.machine import Machine
 
@@ -53,6 +54,9 @@ class Experiment:
     no_separator_tokens: bool = setting(
         "Names", "Insert names without the two tags, which the model knows all the same.", False
     )
+    entity_name_start_tag: str = setting("Names", "The tag before a name.", ENTITY_NAME_TAGS[0])
+    entity_name_end_tag: str = setting("Names", "The tag after a name.", ENTITY_NAME_TAGS[1])
+    separate_articles: bool = setting("Data", "Put EOS after each article (not in the paper).", False)
     global_batch_size: int = setting("Data", "Sequences of one optimizer step, over all processes.", 2048)
     attn_implementation: str = setting(
         "Model", "auto: flash attention where it is installed and the GPU can, else sdpa.", "auto"
@@ -96,6 +100,7 @@ class Experiment:
             raise UsageError(f"entity_name_insertion_strategy is {strategy}; expected one of {', '.join(STRATEGIES)}")
         if not 0 <= self.entity_name_insertion_prob <= 1:
             raise UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
+        check_tags(self.tags)
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -112,6 +117,10 @@ class Experiment:
         for name in ("validation_articles", "try_steps", "keep_checkpoints"):
             if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 0")
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        return self.entity_name_start_tag, self.entity_name_end_tag
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
