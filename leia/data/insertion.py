@@ -51,9 +51,15 @@ class Strategy:
 
 
 STRATEGIES = {
-    "left": Strategy("the name before the entity", lambda entity, name, opening, closing: (opening, name, closing, entity)),
-    "right": Strategy("the name behind the entity", lambda entity, name, opening, closing: (entity, opening, name, closing)),
-    "replace": Strategy("the name in place of the entity", lambda entity, name, opening, closing: (opening, name, closing)),
+    "left": Strategy(
+        "the name before the entity", lambda entity, name, opening, closing: (opening, name, closing, entity)
+    ),
+    "right": Strategy(
+        "the name behind the entity", lambda entity, name, opening, closing: (entity, opening, name, closing)
+    ),
+    "replace": Strategy(
+        "the name in place of the entity", lambda entity, name, opening, closing: (opening, name, closing)
+    ),
     "none": Strategy("no name", lambda entity, name, opening, closing: (entity,)),
 }
 

@@ -9,7 +9,7 @@ from transformers.utils.hub import cached_file
 
 from leia.base.errors import InputError
 from leia.data.alignment import Aligner
-from leia.data.tokenizers import TAG_SETTINGS, count_ids, entity_name_tags, use_of_tag
+from leia.data.tokenizers import TAG_SETTINGS, entity_name_tags, use_of_tag
 
 
 def check_suitability(tokenizer: PreTrainedTokenizerBase, model_name: str) -> list[str]:
@@ -33,29 +33,26 @@ def check_suitability(tokenizer: PreTrainedTokenizerBase, model_name: str) -> li
 
 
 def _beyond_embeddings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """A note on special tokens without a row in the model's embeddings. Raises `InputError` for tokens of texts."""
+    """A note on tokens that have no row in the model's embeddings, as its config says their number."""
     file = cached_file(tokenizer.name_or_path, "config.json", _raise_exceptions_for_missing_entries=False)
     config = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
     rows = config.get("vocab_size", (config.get("text_config") or {}).get("vocab_size"))
-    if not isinstance(rows, int) or count_ids(tokenizer) <= rows:
+    beyond = [token for token, index in tokenizer.get_vocab().items() if isinstance(rows, int) and index >= rows]
+    if not beyond:
         return []
-    added = set(tokenizer.added_tokens_encoder)
-    beyond = [token for token, index in tokenizer.get_vocab().items() if index >= rows]
-    if not added.issuperset(beyond):
-        raise InputError(
-            f"{tokenizer.name_or_path}: its tokenizer has {count_ids(tokenizer):,} ids, its embeddings have {rows:,} "
-            "rows (vocab_size in config.json); expected the tokenizer and the model of one folder to belong together"
-        )
-    tokens = ", ".join(sorted(beyond))
-    return [f"has {tokens} beyond the {rows:,} rows of the embeddings; the model cannot be evaluated as it is"]
+    tokens = f"{len(beyond):,} tokens" if len(beyond) > 1 else beyond[0]
+    return [
+        f"has {tokens} beyond the {rows:,} rows of the model's embeddings; training makes rows, but the model as it is "
+        "cannot be evaluated: do tokenizer and model belong together?"
+    ]
 
 
 def note_on_articles(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """What is to be said of a tokenizer that puts no token around a text; None for one that does."""
-    if tokenizer.num_special_tokens_to_add(pair=False):
+    if tokenizer("")["input_ids"]:
         return None
-    remedy = "separate_articles puts EOS there" if tokenizer.eos_token_id is not None else "it has no EOS for that"
-    return f"puts nothing before or after an article: articles run into each other in the stream; {remedy}"
+    remedy = "separate_articles puts EOS between them" if tokenizer.eos_token_id is not None else "it has no EOS either"
+    return f"puts no token around a text, so that in training articles run into each other; {remedy}"
 
 
 def article_end(tokenizer: PreTrainedTokenizerBase, separate_articles: bool) -> int | None:

@@ -151,14 +151,13 @@ def entity_name_tag_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     return vocabulary[opening], vocabulary[closing]
 
 
-def tokenizer_identity(
-    tokenizer: PreTrainedTokenizerBase, without: Collection[str] | None = None
-) -> dict[str, Any]:
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase, without: Collection[str] | None = None) -> dict[str, Any]:
     """`vocabulary_size` and `sha256` of the vocabulary (every token with its id), the two tags left out, and
     `specification`, the SHA-256 of how texts become tokens (normalisation, splitting, merges, special tokens).
 
     Two tokenizers of one vocabulary give every id the same meaning, two of one identity every text the same ids. Saving
-    and loading a tokenizer, its truncation and padding, and adding the tags do not change it. `without`: other tokens to leave out than the tags.
+    and loading a tokenizer, its truncation and padding, and adding the tags do not change it. `without`: what to leave
+    out in place of the tags.
     """
     tags = _known_tags(tokenizer) if without is None else without
     vocabulary = {token: index for token, index in tokenizer.get_vocab().items() if token not in tags}

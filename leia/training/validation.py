@@ -90,7 +90,7 @@ class Evaluation:
 
 
 def inserted_tokens(inputs: Block, collator: LeiaDataCollator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which ids of a batch are of names (with their opening tag, where the tags tell), and which are inserted at all."""
+    """Which ids of a batch are of names (with the opening tag, where tags tell), and which are inserted at all."""
     ids = inputs["input_ids"]
     tags = (ids == collator.start_token_id) | (ids == collator.end_token_id)
     if "entity_name_mask" in inputs:
