@@ -187,8 +187,12 @@ class EncodedArticles:
     def __len__(self) -> int:
         return self._first_rows[-1] if self._rows is None else len(self._rows)
 
+    def row_on_disk(self, index: int) -> int:
+        """The row of an article in the dataset that this one is a selection of."""
+        return int(index if self._rows is None else self._rows[index])
+
     def __getitem__(self, index: int) -> EncodedArticle:
-        row = int(index if self._rows is None else self._rows[index])
+        row = self.row_on_disk(index)
         batch = bisect_right(self._first_rows, row) - 1
         row -= self._first_rows[batch]
         (ids_at, ids), (starts_at, starts), (ends_at, ends), (names_at, (name_at, name_ids)) = self._batches[batch]

@@ -106,4 +106,6 @@ def note_on_match(anchors: Tally) -> list[str]:
         reason = "most of the others have no id: the ids of extract_articles.py were cut off, or of another date"
     else:
         reason = "most of the others have an id without a title: the id file may be cut off, or of another date"
-    return [f"note: {matched:,} of {anchors.read:,} links ({matched / anchors.read:.1%}) found a name by an id; {reason}"]
+    return [
+        f"note: {matched:,} of {anchors.read:,} links ({matched / anchors.read:.1%}) found a name by an id; {reason}"
+    ]

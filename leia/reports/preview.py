@@ -112,6 +112,30 @@ def _split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) -
         yield kind, run
 
 
+MOST_SKIPPED = 10_000
+
+
+class NamedBlocks:
+    """Of `blocks` those with an inserted name; `skipped` counts the others between them. Its end is where as many as
+    `MOST_SKIPPED` follow each other: under a probability of 0, say, there would be none."""
+
+    def __init__(self, blocks: Iterable[Block], tag_ids: tuple[int, int]) -> None:
+        self._blocks = blocks
+        self._tag_ids = tag_ids
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        without = 0
+        for block in self._blocks:
+            if any(kind == "name" for kind, _ in block.runs(self._tag_ids)):
+                self.skipped += without
+                without = 0
+                yield block
+            elif (without := without + 1) == MOST_SKIPPED:
+                break
+        self.skipped += without
+
+
 def render_blocks(blocks: Iterable[Block], texts: TokenTexts, tag_ids: tuple[int, int]) -> Iterator[str]:
     """Yield each block under a line with its number, in the colours of a terminal (`click.unstyle` takes them off)."""
     for number, block in enumerate(blocks, 1):

@@ -9,7 +9,7 @@ import random
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from leia.data.insertion import STRATEGIES, Insertion, draw_numbers, insert_enti
 from leia.data.names import NameRule
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.reports.links import LinkExplainer
-from leia.reports.preview import Block, TokenTexts
+from leia.reports.preview import Block, NamedBlocks, TokenTexts
 
 
 def write_page(path: str, data: dict[str, Any]) -> None:
@@ -43,14 +43,17 @@ def page_data(
     tokenizer: PreTrainedTokenizerBase,
     explainer: LinkExplainer | None,
     manifest: Mapping[str, Any] | None,
+    with_names: bool = False,
 ) -> dict[str, Any]:
-    """What the page needs to draw the first `num_blocks` blocks of `stream` for every strategy and probability.
+    """What the page needs to draw the first `num_blocks` blocks of `stream` for every strategy and probability; with
+    `with_names` the first ones that have an inserted name, where there are any.
 
     `name` and `manifest` are those of the dataset, `titles[row]` that of its article. Without an `explainer` the page
     knows no more of a link than the name that it gives.
     """
     texts = TokenTexts(tokenizer)
-    readings = list(_readings(stream, num_blocks * stream.max_length))
+    made = _made(stream, num_blocks) if with_names else num_blocks
+    readings = list(_readings(stream, made * stream.max_length))
     places = {reading.row: place for place, reading in enumerate({one.row: one for one in readings}.values())}
     articles = [_article(row, stream, titles[row], explainer, texts) for row in places]
     insertion = stream.insertion
@@ -62,6 +65,8 @@ def page_data(
         "pivot_language": NameRule.of_manifest(manifest).pivot_language,
         "direction": _direction(piece for article in articles for piece in article["pieces"]),
         "blocks": num_blocks,
+        "made": made,
+        "with_names": with_names,
         "max_length": stream.max_length,
         "strategies": [
             {"name": name, "help": one.help, "marked": replace(insertion, strategy=name).needs_marks}
@@ -80,6 +85,14 @@ def page_data(
         "articles": articles,
         "stream": [[places[reading.row], reading.draws] for reading in readings],
     }
+
+
+def _made(stream: LeiaConstantLengthDataset, num_blocks: int) -> int:
+    """How many blocks the stream makes until so many have an inserted name; at most a hundred times as many."""
+    tag_ids = (stream.insertion.start_token_id, stream.insertion.end_token_id)
+    blocks = NamedBlocks(map(Block.of, islice(stream, 100 * num_blocks)), tag_ids)
+    shown = sum(1 for _ in islice(blocks, num_blocks))
+    return max(num_blocks, shown + blocks.skipped)
 
 
 class _Reading(NamedTuple):
@@ -143,7 +156,7 @@ def _article(
     else:
         links = [
             asdict(link) | {"title": visible(link.title), "name": link.name and visible(link.name)}
-            for link in explainer.explain(row, article)
+            for link in explainer.explain(stream.articles.row_on_disk(row), article)
         ]
     tag_ids = (insertion.start_token_id, insertion.end_token_id)
     placed = {

@@ -163,6 +163,14 @@ def read_config(path: str | Path) -> dict[str, Any]:
     return (read_config(Path(path).parent / base) if base else {}) | settings
 
 
+def read_experiment(settings: Mapping[str, Any]) -> Experiment:
+    """The experiment of `settings`, as `read_config` reads them; those of transformers and of the machine are passed
+    over. Raises `UsageError` for values out of range."""
+    names = {field.name for field in fields(Experiment)}
+    words = [f"--{name}={value}" for name, value in settings.items() if name in names and value is not None]
+    return Experiment(**vars(_Parser([Experiment], add_help=False, allow_abbrev=False).parse_args(words)))
+
+
 class _Parser(HfArgumentParser):
     def add_argument(self, *names: str, **settings: Any) -> Any:
         """Without what `leia.base.cli.setting` adds to a field for click."""
