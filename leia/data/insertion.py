@@ -5,7 +5,7 @@ training, in `leia.augment` and in the preview page.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,9 +21,9 @@ class Strategy:
     text in place of the entity when its name is inserted.
 
     All four hold token ids: the entity's, the name's, and each tag's one id (none where names go without tags). They
-    are memoryviews of 64-bit numbers, which can be cut, turned round (`name[::-1]`) and compared. A piece is one of
-    them or made of their ids, in any order and number. Ids of names may come marked (`~id`), and stay so: the marks
-    tell afterwards which tokens are of a name.
+    are memoryviews of 64-bit numbers, which can be cut and turned round (`name[::-1]`). A piece is one of them or made
+    of their ids, in any order and number, which may depend on their lengths. Ids of names may come marked (`~id`), and
+    stay so: the marks tell afterwards which tokens are of a name.
     """
 
     help: str
@@ -32,22 +32,32 @@ class Strategy:
     @cached_property
     def changes_text(self) -> bool:
         """Whether it does anything at all to an entity."""
-        return self._placed() != [1, 2]
+        return any(placed != entity for entity, placed in self._tried())
 
     @cached_property
     def tags_tell(self) -> bool:
         """Whether the names are what stands between its tags. Labels and counts go by the tags then, as the published
         ones do; otherwise blocks carry a mask."""
-        in_name, told = False, True
-        for token in self._placed():
-            in_name = token == 5 or (in_name and token != 6)
-            told = told and (token in (5, 6) or in_name == (token < 0))
-        return told and not in_name
+        return all(_tags_tell(placed) for _, placed in self._tried())
 
-    def _placed(self) -> list[int]:
-        """What stands there for the entity 1 2, the name 3 4, marked, and the tags 5 and 6."""
-        pieces = [memoryview(np.array(ids, dtype=_WIDE)) for ids in ([1, 2], [~3, ~4], [5], [6])]
-        return join(self.place(*pieces)).tolist()
+    def _tried(self) -> Iterator[tuple[list[int], list[int]]]:
+        """Entities of 1s, and what stands there with a name of 2s, marked, of another or the same length, and tags."""
+        for lengths in ((1, 2), (2, 2), (2, 1)):
+            entity, name = ([number] * length for number, length in zip((1, ~2), lengths, strict=True))
+            pieces = [memoryview(np.array(ids, dtype=_WIDE)) for ids in (entity, name, [_OPENING], [_CLOSING])]
+            yield entity, join(self.place(*pieces)).tolist()
+
+
+_OPENING, _CLOSING = 3, 4
+
+
+def _tags_tell(placed: list[int]) -> bool:
+    in_name = False
+    for token in placed:
+        in_name = token == _OPENING or (in_name and token != _CLOSING)
+        if token not in (_OPENING, _CLOSING) and in_name != (token < 0):
+            return False
+    return not in_name
 
 
 STRATEGIES = {

@@ -116,7 +116,7 @@ MOST_SKIPPED = 10_000
 
 
 class NamedBlocks:
-    """Of `blocks` those with an inserted name; `skipped` counts the others between them. Its end is where as many as
+    """Of `blocks` those with a name, or a part of one; `skipped` counts the others before them. Its end is where as many as
     `MOST_SKIPPED` follow each other: under a probability of 0, say, there would be none."""
 
     def __init__(self, blocks: Iterable[Block], tag_ids: tuple[int, int]) -> None:
@@ -127,7 +127,7 @@ class NamedBlocks:
     def __iter__(self) -> Iterator[Block]:
         without = 0
         for block in self._blocks:
-            if any(kind == "name" for kind, _ in block.runs(self._tag_ids)):
+            if any(kind != "text" for kind, _ in block.runs(self._tag_ids)):
                 self.skipped += without
                 without = 0
                 yield block
