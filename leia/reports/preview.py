@@ -116,8 +116,8 @@ MOST_SKIPPED = 10_000
 
 
 class NamedBlocks:
-    """Of `blocks` those with a name, or a part of one; `skipped` counts the others before them. Its end is where as many as
-    `MOST_SKIPPED` follow each other: under a probability of 0, say, there would be none."""
+    """Of `blocks` those with a name, or a part of one; `skipped` counts the others before them. It ends where
+    `MOST_SKIPPED` others follow each other: under a probability of 0, say, there is none."""
 
     def __init__(self, blocks: Iterable[Block], tag_ids: tuple[int, int]) -> None:
         self._blocks = blocks
