@@ -72,8 +72,14 @@ dataset=${WIKIPEDIA_DATASET_DIR:-$work/datasets/$wiki-${model##*/}} dataset=${da
 # A step is killed with this script, so that the next run does not meet it.
 if command -v setpriv >/dev/null; then started_by=(setpriv --pdeathsig KILL --); fi
 
-# Writes nothing. A tokenizer that does not load (a gated model, a wrong name) is told now, not hours later in step 5.
-run "$python" "$ROOT/scripts/check_tokenizer.py" --model_name "$model"
+# Writes nothing. A tokenizer that does not serve (a gated model, a missing package) is told now, not hours later in step 5.
+check=("$python" "$ROOT/scripts/check_tokenizer.py" --model_name "$model")
+if [[ ${DRY_RUN:-0} != 0 ]]; then
+    show_command "${check[@]}"
+else
+    told=$("${started_by[@]}" "${check[@]}" 2>&1) || fail "MODEL_NAME_OR_PATH: ${told##*error: }" 1
+    printf '%s\n' "$told"
+fi
 
 # 1. Writes the two dumps, checked. Japanese: 4.5 GB. Wikidata: 2 GB as the table of the sitelinks, over 100 GB as JSON,
 # which has no more of them. A used-up dump may be deleted, its NAME.export.json not: it is not downloaded again then.

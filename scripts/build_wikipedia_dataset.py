@@ -61,7 +61,7 @@ def main(
     from leia.corpus.id_files import check_id_file
     from leia.corpus.titles import check_language
     from leia.data.encoding import distinct_qids, encode_dataset, with_greatest_id
-    from leia.data.names import read_pivot_titles
+    from leia.data.names import note_on_match, read_pivot_titles
     from leia.data.suitability import check_suitability
     from leia.data.tokenizers import count_ids, load_tokenizer, tokenizer_identity
 
@@ -81,6 +81,7 @@ def main(
         titles = read_pivot_titles(wikidata_id_file, distinct_qids(articles), rule, step)
         encoded = encode_dataset(articles, tokenizer, titles, max_length, num_workers, step)
         save_dataset(step.target, schema, with_greatest_id(encoded, step.facts))
+        step.notes += note_on_match(step.count("anchors"))
 
 
 if __name__ == "__main__":

@@ -32,18 +32,32 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
     return option("Output", f"--{name}", f"{name}_file", type=OUTPUT_FILE, default=None, help=help)
 
 
+def setting(name: str, default: str, **settings: Any) -> Callable[..., Any]:
+    """An option that --config may give, too."""
+    return option(STREAM, name, default=None, show_default=default, **settings)
+
+
 @command
 @click.option("--model_name", required=True, help="Model (hub name or folder) whose tokenizer made the dataset.")
 @input_folder("--dataset_dir", "build_wikipedia_dataset.py")
-@option(STREAM, "--max_length", type=click.IntRange(1), default=2048, help="Tokens of a block.")
 @option(
-    STREAM, "--entity_name_insertion_prob", type=click.FloatRange(0, 1), default=1.0, help="Share of names inserted."
+    STREAM,
+    "--config",
+    type=click.Path(exists=True, readable=True),
+    default=None,
+    help="Settings of this file of configs/train, or of the run in this folder; what is given here wins.",
 )
-@option(STREAM, "--entity_name_insertion_strategy", type=click.Choice(list(STRATEGIES)), default="right", help=WHERE)
-@option(STREAM, "--no_separator_tokens", is_flag=True, help="Names without the two tags.")
+@setting("--max_length", type=click.IntRange(1), default="2048", help="Tokens of a block.")
+@setting("--entity_name_insertion_prob", type=click.FloatRange(0, 1), default="1.0", help="Share of names inserted.")
+@setting("--entity_name_insertion_strategy", type=click.Choice(list(STRATEGIES)), default="right", help=WHERE)
+@setting("--entity_name_start_tag", default="<translate>", help="The tag before a name.")
+@setting("--entity_name_end_tag", default="</translate>", help="The tag after a name.")
+@setting("--no_separator_tokens", type=bool, flag_value=True, default="False", help="Names without the two tags.")
+@setting("--separate_articles", type=bool, flag_value=True, default="False", help="EOS after each article.")
 @option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or of the dataset.")
-@option(STREAM, "--seed", type=click.IntRange(0), default=42,
-        help="Seed of the order and of the draws; training with it reads the same blocks.")  # fmt: skip
+@setting("--seed", type=click.IntRange(0), default="42",
+         help="Seed of the order and of the draws; training with it reads the same blocks.")  # fmt: skip
+@option("Output", "--with_names", is_flag=True, help="Skip blocks without an inserted name.")
 @option("Output", "--num_samples", type=click.IntRange(1), default=None,
         show_default=f"{SAMPLES}; in a terminal, until q", help="Blocks to show.")  # fmt: skip
 @file_to_write("text", "Write plain text to this file.")
@@ -54,42 +68,66 @@ def file_to_write(name: str, help: str) -> Callable[..., Any]:
 def main(
     model_name: str,
     dataset_dir: str,
-    max_length: int,
+    config: str | None,
+    shuffle: bool,
+    with_names: bool,
     num_samples: int | None,
     text_file: str | None,
     html_file: str | None,
     preprocessed_dataset_dir: str | None,
     wikidata_id_file: str | None,
     trust_remote_code: bool,
-    **stream_options: Any,
+    **given: Any,
 ) -> None:
     check_sources(preprocessed_dataset_dir, wikidata_id_file, html_file)
     from leia.base.datasets import open_training_dataset
     from leia.base.step import read_manifest
     from leia.data.packing import LeiaConstantLengthDataset
+    from leia.data.suitability import article_end
     from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
     from leia.reports.links import LinkExplainer
-    from leia.reports.preview import Block, TokenTexts, render_blocks
+    from leia.reports.preview import Block, NamedBlocks, TokenTexts, render_blocks
     from leia.reports.preview_page import page_data, write_page
+    from leia.reports.stream_settings import read_settings
+    from leia.training.validation import hold_out
 
+    experiment, seed = read_settings(config, given, model_name, dataset_dir)
     dataset, manifest = open_training_dataset(dataset_dir), read_manifest(dataset_dir)
-    tokenizer = load_tokenizer(model_name, trust_remote_code)
+    tokenizer = load_tokenizer(model_name, trust_remote_code, experiment.tags)
     check_dataset(dataset, tokenizer, manifest, dataset_dir)
     explainer = None
     if preprocessed_dataset_dir is not None and wikidata_id_file is not None:
         explainer = LinkExplainer(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
-    stream = LeiaConstantLengthDataset(dataset, max_length, *tag_ids, **stream_options)
-    blocks = render_blocks(map(Block.of, stream), TokenTexts(tokenizer), tag_ids)
+    dataset, _ = hold_out(dataset, experiment.validation_articles)
+    stream = LeiaConstantLengthDataset(
+        dataset,
+        experiment.max_length,
+        *tag_ids,
+        experiment.entity_name_insertion_prob,
+        experiment.entity_name_insertion_strategy,
+        shuffle,
+        seed,
+        experiment.no_separator_tokens,
+        article_end(tokenizer, experiment.separate_articles),
+    )
+    blocks = map(Block.of, stream)
+    if with_names:
+        blocks = NamedBlocks(blocks, tag_ids)
+    rendered = render_blocks(blocks, TokenTexts(tokenizer), tag_ids)
     if html_file is not None:
         name = Path(dataset_dir).resolve().name
-        data = page_data(name, stream, num_samples or SAMPLES, dataset["title"], tokenizer, explainer, manifest)
+        data = page_data(
+            name, stream, num_samples or SAMPLES, dataset["title"], tokenizer, explainer, manifest, with_names
+        )
         write_page(html_file, data)
         click.echo(f"written: {html_file}")
     if text_file is not None:
-        write_text(text_file, islice(blocks, num_samples or SAMPLES))
+        write_text(text_file, islice(rendered, num_samples or SAMPLES))
     if html_file is None and text_file is None:
-        show(blocks, num_samples)
+        show(rendered, num_samples)
+    if isinstance(blocks, NamedBlocks) and (html_file is None or text_file is not None):
+        click.echo(f"skipped: {blocks.skipped:,} blocks without an inserted name", err=True)
 
 
 def check_sources(preprocessed_dataset_dir: str | None, wikidata_id_file: str | None, html_file: str | None) -> None:

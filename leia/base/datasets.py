@@ -6,7 +6,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -165,12 +165,13 @@ COLUMN_DEPTHS = {
 
 
 class EncodedArticle(NamedTuple):
-    """One row. Positions are tokens of `input_ids`, end exclusive; `names[k]` are the token ids of entity k's name."""
+    """One row. Positions are tokens of `input_ids`, end exclusive; `names[k]` are the token ids of entity k's name, a
+    memoryview of 64-bit numbers: these are cut out in half of an array's time."""
 
     input_ids: np.ndarray
     start_positions: list[int]
     end_positions: list[int]
-    names: list[np.ndarray]
+    names: list[memoryview]
 
 
 class EncodedArticles:
@@ -186,17 +187,23 @@ class EncodedArticles:
     def __len__(self) -> int:
         return self._first_rows[-1] if self._rows is None else len(self._rows)
 
+    def row_on_disk(self, index: int) -> int:
+        """The row of an article in the dataset that this one is a selection of."""
+        return int(index if self._rows is None else self._rows[index])
+
     def __getitem__(self, index: int) -> EncodedArticle:
-        row = int(index if self._rows is None else self._rows[index])
+        row = self.row_on_disk(index)
         batch = bisect_right(self._first_rows, row) - 1
         row -= self._first_rows[batch]
         (ids_at, ids), (starts_at, starts), (ends_at, ends), (names_at, (name_at, name_ids)) = self._batches[batch]
         bounds = name_at[names_at[row] : names_at[row + 1] + 1].tolist()
+        first = bounds[0]
+        names = memoryview(name_ids[first : bounds[-1]].astype(np.int64))
         return EncodedArticle(
             ids[ids_at[row] : ids_at[row + 1]],
             starts[starts_at[row] : starts_at[row + 1]].tolist(),
             ends[ends_at[row] : ends_at[row + 1]].tolist(),
-            [name_ids[bounds[k] : bounds[k + 1]] for k in range(len(bounds) - 1)],
+            [names[start - first : end - first] for start, end in pairwise(bounds)],
         )
 
     def id_range(self) -> tuple[int, int]:
@@ -211,7 +218,7 @@ class EncodedArticles:
 
 def _views(column: pa.Array, depth: int) -> tuple:
     """The offsets and the values of a list array; the values of lists in lists are such a pair, too."""
-    offsets, values = column.offsets.to_numpy(), column.values
+    offsets, values = memoryview(column.offsets.to_numpy()), column.values
     if depth == 2:
         lists_of_nothing = pa.types.is_null(values.type)
         return offsets, _views(values.cast(pa.list_(pa.int64())) if lists_of_nothing else values, depth=1)

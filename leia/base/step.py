@@ -122,10 +122,12 @@ class FilesIn:
 
 @dataclass
 class Step(Counts):
-    """A step at work. `target` is what `Output.open` yields: where to write. `facts` are added to the manifest."""
+    """A step at work. `target` is what `Output.open` yields: where to write. `facts` are added to the manifest; `notes`
+    are the last lines that the step prints."""
 
     target: Any = None
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -162,7 +164,7 @@ def open_step(
         }
         manifest_file.write_text(to_json(manifest), encoding="utf-8")
     losses = [line for tally in step.tallies.values() for line in tally.large_losses()]
-    click.echo("\n".join([f"{step}\nwritten: {writes}".lstrip("\n"), *losses]))
+    click.echo("\n".join([f"{step}\nwritten: {writes}".lstrip("\n"), *losses, *step.notes]))
 
 
 def _identify_meanwhile(paths: Sequence[Path | FilesIn]) -> Future[list[dict[str, Any]]]:

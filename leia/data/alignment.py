@@ -11,6 +11,7 @@ lengths say where each token starts. Where they are not (a normaliser changed th
 import json
 import re
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -30,12 +31,15 @@ class Aligner:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises `InputError` for a tokenizer that cannot report offsets (a "slow" one)."""
         if not tokenizer.is_fast:
-            expected = "expected a fast tokenizer (one with a tokenizer.json)"
-            raise InputError(f"{tokenizer.name_or_path}: its tokenizer reports no offsets; {expected}")
+            raise InputError(
+                f"{tokenizer.name_or_path}: its tokenizer ({type(tokenizer).__name__}) reports no offsets; expected a "
+                "fast tokenizer (one with a tokenizer.json)"
+            )
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        special = self._backend.encode("a").special_tokens_mask
+        texts = chain("a", self._backend.get_vocab())  # a tokenizer may know no "a", and drop it
+        special = next(mask for text in texts if 0 in (mask := self._backend.encode(text).special_tokens_mask))
         self._front = special.index(0)
         self._back = special[::-1].index(0)
         # Offsets that keep the space a token starts with (byte-level tokenizers leave it out).

@@ -124,7 +124,9 @@ def encode_text(
     first, last = aligner.find_tokens(text, ids, positions).reshape(2, -1).tolist()
     reasons = [drop_reason(start, end, len(ids)) for start, end in zip(first, last, strict=True)]
     kept = [k for k, reason in enumerate(reasons) if reason is None]
-    names = [np.array(name, dtype=np.int64) for name in aligner.tokenize_names([links[k].name for k in kept])]
+    names = [
+        memoryview(np.array(name, dtype=np.int64)) for name in aligner.tokenize_names([links[k].name for k in kept])
+    ]
     encoded = EncodedArticle(np.array(ids, dtype=np.int64), [first[k] for k in kept], [last[k] for k in kept], names)
     dropped = {link: reason for link, reason in zip(links, reasons, strict=True) if reason is not None}
     return encoded, dropped

@@ -1,39 +1,80 @@
-"""The augmentation itself: English names put beside (or in place of) the entities of one article."""
+"""The augmentation itself: English names put beside (or in place of) the entities of one article.
+
+`STRATEGIES` is the table of where names go. One entry more is a strategy more, in every option, help text and check, in
+training, in `leia.augment` and in the preview page.
+"""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-ENTITY, OPENING, NAME, CLOSING = "entity", "opening", "name", "closing"
-Parts = tuple[str, ...]
+Ids = Sequence[int] | np.ndarray | memoryview
+_WIDE = np.dtype(np.int64)
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """`help`: what it does, in a few words. `arrange`: from the parts of an entity (`ENTITY`, its text) and those of a
-    name (`OPENING`, `NAME`, `CLOSING`, with the tags) to those that stand in their place, in order."""
+    """`help`: what it does, in a few words. `place(entity, name, opening, closing)` gives the pieces that stand in the
+    text in place of the entity when its name is inserted.
+
+    All four hold token ids: the entity's, the name's, and each tag's one id (none where names go without tags). They
+    are memoryviews of 64-bit numbers, which can be cut and turned round (`name[::-1]`). A piece is one of them or made
+    of their ids, in any order and number, which may depend on their lengths. Ids of names may come marked (`~id`), and
+    stay so: the marks tell afterwards which tokens are of a name.
+    """
 
     help: str
-    arrange: Callable[[Parts, Parts], Parts]
+    place: Callable[[memoryview, memoryview, memoryview, memoryview], Sequence[Ids]]
 
-    @property
-    def parts(self) -> Parts:
-        return self.arrange((ENTITY,), (OPENING, NAME, CLOSING))
+    @cached_property
+    def changes_text(self) -> bool:
+        """Whether it does anything at all to an entity."""
+        return any(placed != entity for entity, placed in self._tried())
+
+    @cached_property
+    def tags_tell(self) -> bool:
+        """Whether the names are what stands between its tags. Labels and counts go by the tags then, as the published
+        ones do; otherwise blocks carry a mask."""
+        return all(_tags_tell(placed) for _, placed in self._tried())
+
+    def _tried(self) -> Iterator[tuple[list[int], list[int]]]:
+        """Entities of 1s, and what stands there with a name of 2s, marked, of another or the same length, and tags."""
+        for lengths in ((1, 2), (2, 2), (2, 1)):
+            entity, name = ([number] * length for number, length in zip((1, ~2), lengths, strict=True))
+            pieces = [memoryview(np.array(ids, dtype=_WIDE)) for ids in (entity, name, [_OPENING], [_CLOSING])]
+            yield entity, join(self.place(*pieces)).tolist()
+
+
+_OPENING, _CLOSING = 3, 4
+
+
+def _tags_tell(placed: list[int]) -> bool:
+    in_name = False
+    for token in placed:
+        in_name = token == _OPENING or (in_name and token != _CLOSING)
+        if token not in (_OPENING, _CLOSING) and in_name != (token < 0):
+            return False
+    return not in_name
 
 
 STRATEGIES = {
-    "left": Strategy("the name before the entity", lambda entity, name: name + entity),
-    "right": Strategy("the name behind the entity", lambda entity, name: entity + name),
-    "replace": Strategy("the name in place of the entity", lambda entity, name: name),
-    "none": Strategy("no name", lambda entity, name: entity),
+    "left": Strategy(
+        "the name before the entity", lambda entity, name, opening, closing: (opening, name, closing, entity)
+    ),
+    "right": Strategy(
+        "the name behind the entity", lambda entity, name, opening, closing: (entity, opening, name, closing)
+    ),
+    "replace": Strategy(
+        "the name in place of the entity", lambda entity, name, opening, closing: (opening, name, closing)
+    ),
+    "none": Strategy("no name", lambda entity, name, opening, closing: (entity,)),
 }
-"""Where names go. One entry here is a strategy more: for training, previews and all options."""
+
 
 WHERE = f"Where names go: {'; '.join(f'{name}: {one.help}' for name, one in STRATEGIES.items())}."
-
-Ids = Sequence[int] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,6 +90,11 @@ class Insertion:
 
     def __post_init__(self) -> None:
         check_insertion(self.strategy, self.prob)
+
+    @property
+    def needs_marks(self) -> bool:
+        """Whether only marks tell which tokens are of names: there are no tags, or they stand around something else."""
+        return self.no_separator_tokens or not STRATEGIES[self.strategy].tags_tell
 
 
 def insert_entity_names(
@@ -79,39 +125,42 @@ def insert_entity_names(
     overlap, are not in the order of the text or reach beyond its end.
     """
     check_insertion(strategy, prob)
-    parts = STRATEGIES[strategy].parts
-    # The text in front runs into an entity that stands first, and an entity that stands last into the text behind it.
-    first, last = parts[:1] == (ENTITY,), parts[1:][-1:] == (ENTITY,)
-    inserts_nothing = parts == (ENTITY,)
-    between = parts[first : len(parts) - last]
+    place, changes_text = STRATEGIES[strategy].place, STRATEGIES[strategy].changes_text
     draws = draw_numbers(len(start_positions), rng)
     tags = [[], []] if no_separator_tokens else [[start_token_id], [end_token_id]]
-    opening, closing = (np.array(tag, dtype=np.int64) for tag in tags)
-    pieces: list[Ids] = []
-    add = pieces.append
+    opening, closing = (memoryview(np.array(tag, dtype=_WIDE)) for tag in tags)
+    ids = memoryview(np.asarray(input_ids, dtype=_WIDE))
+    pieces = []
     position = former_end = 0
     for start, end, name, draw in zip(start_positions, end_positions, names, draws, strict=True):
         if not former_end <= start <= end:
             raise ValueError(f"an entity covers the tokens {start} to {end}, the one before it ends at {former_end}")
         former_end = end
-        if draw > prob or inserts_nothing:
+        if draw > prob or not changes_text:
             continue
-        add(input_ids[position : end if first else start])
-        for part in between:
-            if part is OPENING:
-                add(opening)
-            elif part is NAME:
-                add(~np.asarray(name, dtype=np.int64) if mark_names else name)
-            elif part is CLOSING:
-                add(closing)
-            else:
-                add(input_ids[start:end])
-        position = start if last else end
-    if former_end > len(input_ids):
-        raise ValueError(f"an entity ends at token {former_end}, the article has {len(input_ids)}")
-    add(input_ids[position:])
-    augmented = np.concatenate(pieces, dtype=np.int64, casting="unsafe")
+        if mark_names or type(name) is not memoryview:
+            name = np.asarray(name, dtype=_WIDE)
+            name = memoryview(~name if mark_names else name)
+        pieces.append(ids[position:start])
+        pieces += place(ids[start:end], name, opening, closing)
+        position = end
+    if former_end > len(ids):
+        raise ValueError(f"an entity ends at token {former_end}, the article has {len(ids)}")
+    pieces.append(ids[position:])
+    augmented = join(pieces)
     return augmented if isinstance(input_ids, np.ndarray) else augmented.tolist()
+
+
+def join(pieces: Sequence[Ids]) -> np.ndarray:
+    """The pieces as one array of int64. Where they are views of int64 their bytes are joined: numpy takes twice as
+    long."""
+    try:
+        joined = bytearray().join(pieces)
+    except (TypeError, BufferError):  # a list; a view that is turned round
+        joined = bytearray()
+    if len(joined) != _WIDE.itemsize * sum(map(len, pieces)):  # or an array of narrower numbers
+        return np.concatenate(pieces, dtype=_WIDE, casting="unsafe")
+    return np.frombuffer(joined, dtype=_WIDE)
 
 
 def unmark(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from leia.base.cli import CommaSeparated, setting
 from leia.base.errors import DropReason
-from leia.base.step import Counts
+from leia.base.step import Counts, Tally
 from leia.corpus.id_files import check_id_file, read_titles
 from leia.corpus.titles import check_language
 
@@ -30,6 +30,9 @@ EXCLUDED_NAMESPACES = (
     "Special",
     "Talk",
 )
+
+_HARDLY = 0.1
+"""Of links: a smaller share has no other likely reason than a wrong file."""
 
 _BRACKETS = re.compile(r"\(.*?\)")
 
@@ -87,3 +90,22 @@ def read_pivot_titles(
     """
     check_id_file(wikidata_id_file, check_language(rule.pivot_language))
     return PivotTitles(read_titles(wikidata_id_file, qids, counts), rule)
+
+
+def note_on_match(anchors: Tally) -> list[str]:
+    """A line where under half of the links have a title in the pivot language, with the likely reason."""
+    no_id, no_title = (anchors.dropped[reason] for reason in (DropReason.NO_QID, DropReason.NO_PIVOT_TITLE))
+    matched, found = anchors.read - no_id - no_title, anchors.read - no_id
+    if 2 * matched >= anchors.read:
+        return []
+    if found < _HARDLY * anchors.read:
+        reason = "hardly any link has an id: the ids of extract_articles.py were of another wiki or language"
+    elif matched < _HARDLY * found:
+        reason = "hardly any id has a title: the id file is cut off, or not of the pivot language"
+    elif no_id > no_title:
+        reason = "most of the others have no id: the ids of extract_articles.py were cut off, or of another date"
+    else:
+        reason = "most of the others have an id without a title: the id file may be cut off, or of another date"
+    return [
+        f"note: {matched:,} of {anchors.read:,} links ({matched / anchors.read:.1%}) found a name by an id; {reason}"
+    ]

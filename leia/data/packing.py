@@ -1,4 +1,5 @@
-"""The training stream: augmented articles, joined without a separator and cut into blocks of one length.
+"""The training stream: augmented articles, joined (without a separator, unless one is given) and cut into blocks of one
+length.
 
 The stream has no end and one order (method: paper, section 2), whatever the number of ranks and of loader workers:
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class LeiaConstantLengthDataset(IterableDataset):
     """Yields `{"input_ids": LongTensor[max_length]}` without end, from a dataset of encoded articles.
 
-    With `no_separator_tokens` names stand between no tags (an ablation of the paper), and a block has
-    `entity_name_mask`, too: BoolTensor[max_length], True at the tokens of inserted names.
+    With `no_separator_tokens` names stand between no tags (an ablation of the paper). Then, and under a strategy that
+    puts something else than names between them, a block has `entity_name_mask`, too: BoolTensor[max_length], True at
+    the tokens of inserted names. `article_end_token_id` (EOS) is put after each article; None, as published: nothing.
 
     One `random.Random(seed)` draws for the whole run; epoch e reads the articles in the order of
     `dataset.shuffle(seed + e)`, or as they lie. `state_dict()` is where the iterator made last stands, in plain JSON
@@ -50,6 +52,7 @@ class LeiaConstantLengthDataset(IterableDataset):
         shuffle: bool = False,
         seed: int = 42,
         no_separator_tokens: bool = False,
+        article_end_token_id: int | None = None,
     ) -> None:
         self.insertion = Insertion(
             entity_name_insertion_strategy,
@@ -66,10 +69,12 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.max_length = max_length
         self.shuffle = shuffle
         self.seed = seed
+        self.article_end_token_id = article_end_token_id
         settings = {"articles": len(self.articles), "max_length": max_length, "shuffle": shuffle, "seed": seed}
-        # A stream with tags has the settings that it had before there were streams without.
+        # A stream has the settings that it had before there were these two, where they are off.
         own = {name: value for name, value in vars(self.insertion).items() if name != "no_separator_tokens" or value}
-        self._settings = settings | own
+        ends = {} if article_end_token_id is None else {"article_end_token_id": article_end_token_id}
+        self._settings = settings | own | ends
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
 
@@ -85,7 +90,7 @@ class LeiaConstantLengthDataset(IterableDataset):
             yield self._block(blocks[rank])
 
     def _block(self, tokens: np.ndarray) -> dict[str, torch.Tensor]:
-        if not self.insertion.no_separator_tokens:
+        if not self.insertion.needs_marks:
             return {"input_ids": torch.from_numpy(tokens.copy())}
         ids, names = unmark(tokens)
         return {"input_ids": torch.from_numpy(ids), "entity_name_mask": torch.from_numpy(names)}
@@ -135,12 +140,13 @@ class LeiaConstantLengthDataset(IterableDataset):
 
     def _augmented_articles(self, position: "_Position") -> Iterator[np.ndarray]:
         """The token ids of article after article, epoch after epoch; `position` is always after the last one given."""
-        # Where there are no tags, nothing else tells what is a name.
-        settings = vars(self.insertion) | {"mark_names": self.insertion.no_separator_tokens}
+        settings = vars(self.insertion) | {"mark_names": self.insertion.needs_marks}
+        article_end = [] if self.article_end_token_id is None else [self.article_end_token_id]
         while True:
             for index in self.order_of_epoch(position.epoch)[position.article :]:
                 position.article += 1
-                yield insert_entity_names(*self.articles[index], rng=position.rng, **settings)
+                article = insert_entity_names(*self.articles[index], rng=position.rng, **settings)
+                yield np.append(article, article_end) if article_end else article
             position.epoch += 1
             position.article = 0
 
@@ -148,7 +154,7 @@ class LeiaConstantLengthDataset(IterableDataset):
 @dataclass
 class _Position:
     """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block
-    (those of names marked where no tags tell them)."""
+    (those of names marked where tags do not tell them)."""
 
     rng: random.Random
     epoch: int = 0

@@ -1,72 +1,62 @@
 """Will a model's tokenizer do, from the build to the evaluation? Said before hours of work, not after them."""
 
 import json
-from importlib.util import find_spec
+from copy import deepcopy
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from leia.base.errors import InputError
-
-_PROBES = ("a b", " a", "a  b\n\nc", "東京は", "1234", "Ünïcode’s")
-
-
-def check_files(model_name: str) -> None:
-    """Raise `InputError` where a model has no tokenizer.json and its SentencePiece model cannot be read."""
-    if _file(model_name, "tokenizer.json") or not (path := _file(model_name, "tokenizer.model")):
-        return
-    with open(path, "rb") as file:
-        is_sentencepiece = file.read(1) == b"\n"  # the first field of its protocol buffer; tiktoken's is text
-    if is_sentencepiece and find_spec("sentencepiece") is None:
-        raise InputError(f"{model_name}: has only a SentencePiece model; pip install sentencepiece")
+from leia.data.alignment import Aligner
+from leia.data.tokenizers import TAG_SETTINGS, entity_name_tags, use_of_tag
 
 
 def check_suitability(tokenizer: PreTrainedTokenizerBase, model_name: str) -> list[str]:
     """Lines for the user on what a later step cannot do with `tokenizer`. Raises `InputError` where it will not do."""
-    if not tokenizer.is_fast:
+    Aligner(deepcopy(tokenizer))
+    if tokenizer.eos_token_id is None and tokenizer.pad_token_id is None:
         raise InputError(
-            f"{model_name}: its tokenizer ({type(tokenizer).__name__}) is none of the tokenizers library, which alone "
-            "says where a token begins; give the folder a tokenizer.json"
+            f"{model_name}: its tokenizer has neither an EOS nor a padding token, and training needs one; name one in "
+            'tokenizer_config.json (say "eos_token": "</s>")'
         )
-    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
-        raise InputError(
-            f"{model_name}: its tokenizer has neither a padding token nor an EOS token, and training needs one; "
-            "name one in tokenizer_config.json (eos_token)"
-        )
-    _compare_with_sentencepiece(tokenizer, model_name)
     notes = []
     if tokenizer.eos_token_id is None:
-        notes.append(f"note: {model_name}: its tokenizer has no EOS token; --scoring paper cannot evaluate its models")
-    if not marks_articles(tokenizer):
-        notes.append(
-            f"note: {model_name}: its tokenizer puts no token around a text, so in training an article begins where "
-            "the last one ends without a mark; separate_articles puts EOS between them"
-        )
-    return notes
+        notes.append('has no EOS token, which the evaluation needs; name it in tokenizer_config.json ("eos_token")')
+    notes += _beyond_embeddings(tokenizer)
+    if note := note_on_articles(tokenizer):
+        notes.append(note)
+    for setting, tag in zip(TAG_SETTINGS, entity_name_tags(tokenizer), strict=True):
+        if use := use_of_tag(tokenizer, tag):
+            notes.append(f"has {tag} as {use}; training needs another {setting}")
+    return [f"note: {model_name}: its tokenizer {note}" for note in notes]
 
 
-def marks_articles(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the tokenizer puts a token, BOS or EOS, before or behind a text."""
-    return len(tokenizer("")["input_ids"]) > 0
+def _beyond_embeddings(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """A note on tokens that have no row in the model's embeddings, as its config says their number."""
+    file = cached_file(tokenizer.name_or_path, "config.json", _raise_exceptions_for_missing_entries=False)
+    config = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    rows = config.get("vocab_size", (config.get("text_config") or {}).get("vocab_size"))
+    beyond = [token for token, index in tokenizer.get_vocab().items() if isinstance(rows, int) and index >= rows]
+    if not beyond:
+        return []
+    tokens = f"{len(beyond):,} tokens" if len(beyond) > 1 else beyond[0]
+    return [
+        f"has {tokens} beyond the {rows:,} rows of the model's embeddings; training makes rows, but the model as it is "
+        "cannot be evaluated: do tokenizer and model belong together?"
+    ]
 
 
-def _compare_with_sentencepiece(tokenizer: PreTrainedTokenizerBase, model_name: str) -> None:
-    """transformers makes a tokenizer of a SentencePiece model alone, and not always the same one."""
-    if _file(model_name, "tokenizer.json") or not (path := _file(model_name, "tokenizer.model")):
-        return
-    if find_spec("sentencepiece") is None:
-        return
-    from sentencepiece import SentencePieceProcessor
-
-    own = SentencePieceProcessor(model_file=path)
-    for text in _PROBES:
-        found, expected = tokenizer(text, add_special_tokens=False)["input_ids"], own.encode(text)
-        if found != expected:
-            raise InputError(
-                f"{model_name}: of its SentencePiece model transformers makes other ids ({json.dumps(text)} is "
-                f"{found}, SentencePiece says {expected}); give the folder the model's tokenizer.json"
-            )
+def note_on_articles(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """What is to be said of a tokenizer that puts no token around a text; None for one that does."""
+    if tokenizer("")["input_ids"]:
+        return None
+    remedy = "separate_articles puts EOS between them" if tokenizer.eos_token_id is not None else "it has no EOS either"
+    return f"puts no token around a text, so that in training articles run into each other; {remedy}"
 
 
-def _file(model_name: str, name: str) -> str | None:
-    return cached_file(model_name, name, _raise_exceptions_for_missing_entries=False)
+def article_end(tokenizer: PreTrainedTokenizerBase, separate_articles: bool) -> int | None:
+    """The id that the stream puts after each article. Raises `InputError` where there is none to put."""
+    if separate_articles and tokenizer.eos_token_id is None:
+        raise InputError(f"separate_articles: the tokenizer of {tokenizer.name_or_path} has no EOS token; leave it out")
+    return tokenizer.eos_token_id if separate_articles else None

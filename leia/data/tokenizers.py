@@ -6,16 +6,16 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticles
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
 from leia.data.specification import deviating_parts, neutral_tokenizer, specification
-from leia.data.suitability import check_files
+from leia.data.tokenizer_files import check_files, check_vocabulary
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ENTITY_NAME_TAGS = ("<translate>", "</translate>")
+TAG_SETTINGS = ("entity_name_start_tag", "entity_name_end_tag")
+"""How the settings of a run and the options of the preview name the two."""
+
+_OWN_TAGS = "entity_name_tags"
 
 
-def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    model_name: str, trust_remote_code: bool = False, tags: tuple[str, str] | None = None
+) -> PreTrainedTokenizerBase:
     """The tokenizer of a model on the hub or in a folder. Raises `InputError` when there is none.
+
+    `tags` are those that `add_entity_name_tags` will give it (`choose_tags`); None for those that it knows of itself.
 
     It gives the ids of `tokenizers.Tokenizer.from_file(tokenizer.json)`, with the special tokens around a text that the
     file's post-processor names: the `add_bos_token` and `add_eos_token` of `tokenizer_config.json` do not count, which
@@ -36,22 +44,27 @@ def load_tokenizer(model_name: str, trust_remote_code: bool = False) -> PreTrain
     it.
     """
     check_model_name(model_name)
-    check_files(model_name)
     try:
+        check_files(model_name)
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=trust_remote_code)
+        check_vocabulary(model_name, tokenizer)
         neutral = neutral_tokenizer(model_name, tokenizer)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         expected = "expected a model of the hub or a folder with tokenizer.json"
+        if "custom code" in reason:
+            reason, expected = "it has code of its own", "read that code, then give --trust_remote_code"
         raise InputError(f"{model_name}: has no tokenizer that loads ({reason}); {expected}") from error
     parts = deviating_parts(tokenizer, neutral) if neutral else ""
-    if not parts:
-        return tokenizer
-    _say_once(
-        f"{model_name}: transformers would load {type(tokenizer).__name__} with that class's own {parts}; those of "
-        "tokenizer.json are used, as in the paper"
-    )
-    return neutral
+    if neutral and parts:
+        _say_once(
+            f"{model_name}: transformers would load {type(tokenizer).__name__} with that class's own {parts}; those of "
+            "tokenizer.json are used, as in the paper"
+        )
+        tokenizer = neutral
+    if tags is not None:
+        choose_tags(tokenizer, tags)
+    return tokenizer
 
 
 _SAID: set[str] = set()
@@ -69,37 +82,96 @@ def count_ids(tokenizer: PreTrainedTokenizerBase) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
+def entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """The opening and the closing tag that this tokenizer has, or will have: those of `choose_tags`, which it keeps in
+    its tokenizer_config.json, else `<translate>` and `</translate>`."""
+    opening, closing = tokenizer.init_kwargs.get(_OWN_TAGS, ENTITY_NAME_TAGS)
+    return opening, closing
+
+
+def choose_tags(tokenizer: PreTrainedTokenizerBase, tags: tuple[str, str]) -> None:
+    """Have `tokenizer` take these tags, which `add_entity_name_tags` adds. Special tokens that it has may serve.
+
+    Raises `UsageError` for tags that are no tags (`check_tags`), or that it has as ordinary tokens or for another use.
+    """
+    check_tags(tags)
+    own = entity_name_tags(tokenizer)
+    tokens = [tokenizer.convert_tokens_to_ids(tag) if tag in tokenizer.get_vocab() else None for tag in own]
+    if own != tags and None not in tokens:
+        _say_once(
+            f"note: {tokenizer.name_or_path}: has the tags {own[0]} and {own[1]} of an earlier training; this one adds "
+            f"{tags[0]} and {tags[1]}"
+        )
+    for name, tag in zip(TAG_SETTINGS, tags, strict=True):
+        if use := use_of_tag(tokenizer, tag):
+            raise UsageError(
+                f"{name} is {tag}, which the tokenizer of {tokenizer.name_or_path} has as {use}; choose a text that no "
+                "article holds, like <translate>"
+            )
+    if tags == ENTITY_NAME_TAGS:
+        tokenizer.init_kwargs.pop(_OWN_TAGS, None)
+    else:
+        tokenizer.init_kwargs[_OWN_TAGS] = list(tags)
+
+
+def check_tags(tags: tuple[str, str]) -> None:
+    """Raise `UsageError` for a tag that is empty, or two that are equal."""
+    for name, tag in zip(TAG_SETTINGS, tags, strict=True):
+        if not tag.strip():
+            raise UsageError(f"{name} is empty; expected the text of a tag, like <translate>")
+    if tags[0] == tags[1]:
+        raise UsageError(f"{' and '.join(TAG_SETTINGS)} are both {tags[0]}; expected two different ones")
+
+
+def use_of_tag(tokenizer: PreTrainedTokenizerBase, tag: str) -> str:
+    """For what the tokenizer has `tag` already: as an ordinary token, or as EOS and the like; else nothing."""
+    added = tokenizer.added_tokens_encoder.get(tag)
+    if added is not None and tokenizer.added_tokens_decoder[added].special:
+        named = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+        return next((f"its {name}" for name, token in named.items() if token == tag), "")
+    ids = tokenizer(tag, add_special_tokens=False)["input_ids"]
+    is_one = len(ids) == 1 and tokenizer.decode(ids).strip() == tag.strip()
+    return "an ordinary token" if is_one or tag in tokenizer.get_vocab() else ""
+
+
 def add_entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """Add the tags as special tokens where they are missing; return the ids of the opening and the closing tag."""
-    tags = {"additional_special_tokens": list(ENTITY_NAME_TAGS)}
+    tags = {"additional_special_tokens": list(entity_name_tags(tokenizer))}
     tokenizer.add_special_tokens(tags, replace_extra_special_tokens=False)
     return entity_name_tag_ids(tokenizer)
 
 
 def entity_name_tag_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """The ids of the opening and the closing tag. Raises `ValueError` when the tokenizer lacks one."""
-    vocabulary = tokenizer.get_vocab()
-    missing = [tag for tag in ENTITY_NAME_TAGS if tag not in vocabulary]
+    vocabulary, tags = tokenizer.get_vocab(), entity_name_tags(tokenizer)
+    missing = [tag for tag in tags if tag not in vocabulary]
     if missing:
         raise ValueError(f"the tokenizer lacks {' and '.join(missing)}; add them with add_entity_name_tags")
-    opening, closing = ENTITY_NAME_TAGS
+    opening, closing = tags
     return vocabulary[opening], vocabulary[closing]
 
 
-def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase, without: Collection[str] | None = None) -> dict[str, Any]:
     """`vocabulary_size` and `sha256` of the vocabulary (every token with its id), the two tags left out, and
     `specification`, the SHA-256 of how texts become tokens (normalisation, splitting, merges, special tokens).
 
     Two tokenizers of one vocabulary give every id the same meaning, two of one identity every text the same ids. Saving
-    and loading a tokenizer, its truncation and padding, and adding the tags do not change it.
+    and loading a tokenizer, its truncation and padding, and adding the tags do not change it. `without`: what to leave
+    out in place of the tags.
     """
-    vocabulary = {token: index for token, index in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS}
+    tags = _known_tags(tokenizer) if without is None else without
+    vocabulary = {token: index for token, index in tokenizer.get_vocab().items() if token not in tags}
     identity = {"vocabulary_size": len(vocabulary), "sha256": _sha256(vocabulary)}
     if not tokenizer.is_fast:
         return identity
     parts = specification(tokenizer.backend_tokenizer)
     del parts["model"]["vocab"], parts["decoder"], parts["added_tokens"]
     return identity | {"specification": _sha256(parts)}
+
+
+def _known_tags(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """Its own tags, and those that an earlier training may have given it."""
+    return {*ENTITY_NAME_TAGS, *entity_name_tags(tokenizer)}
 
 
 def _sha256(value: dict[str, Any]) -> str:
@@ -122,7 +194,9 @@ def check_dataset(
     identity, manifest = tokenizer_identity(tokenizer), manifest or {}
     remedy = "make the dataset with this model by build_wikipedia_dataset.py"
     made_with = manifest.get("options", {}).get("tokenizer") or {}
-    if "sha256" in made_with and made_with["sha256"] != identity["sha256"]:
+    # A model whose tags were special tokens of its base has the vocabulary of the base.
+    hashes = (identity["sha256"], tokenizer_identity(tokenizer, without=ENTITY_NAME_TAGS)["sha256"])
+    if "sha256" in made_with and made_with["sha256"] not in hashes:
         raise InputError(
             f"{dataset_dir}: was made with the tokenizer of {made_with.get('name')} "
             f"({made_with['vocabulary_size']} tokens), the model's is another ({identity['vocabulary_size']} tokens); "
@@ -142,7 +216,8 @@ def check_dataset(
         return
     if greatest < 0:
         raise InputError(f"{dataset_dir}: holds no token; build_wikipedia_dataset.py says what it dropped and why")
-    if least < 0 or greatest > max(id for token, id in tokenizer.get_vocab().items() if token not in ENTITY_NAME_TAGS):
+    tags = _known_tags(tokenizer)
+    if least < 0 or greatest > max(id for token, id in tokenizer.get_vocab().items() if token not in tags):
         raise InputError(
             f"{dataset_dir}: holds the ids {least} to {greatest}, the model's tokenizer has "
             f"{identity['vocabulary_size']} tokens; {remedy}"

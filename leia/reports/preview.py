@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from html import escape
-from itertools import groupby, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +22,8 @@ from leia.data.alignment import token_bytes
 from leia.data.encoding import Link, encode_text
 from leia.data.insertion import Insertion, check_insertion, insert_entity_names, unmark
 from leia.data.packing import LeiaConstantLengthDataset
-from leia.data.tokenizers import add_entity_name_tags, check_dataset, entity_name_tag_ids
+from leia.data.suitability import article_end
+from leia.data.tokenizers import add_entity_name_tags, check_dataset, choose_tags, entity_name_tag_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,7 +70,7 @@ class TokenTexts:
 
 @dataclass(frozen=True)
 class Block:
-    """A block's token ids; `names`: which of them are inserted, where no tags tell it, else None."""
+    """A block's token ids; `names`: which of them are of inserted names, where tags do not tell it, else None."""
 
     ids: list[int]
     names: list[bool] | None = None
@@ -88,8 +89,13 @@ class Block:
         """
         if self.names is None:
             return list(_split_at_tags(self.ids, *tag_ids))
-        pairs = groupby(zip(self.names, self.ids, strict=True), key=lambda pair: pair[0])
-        return [("name" if is_name else "text", [index for _, index in run]) for is_name, run in pairs]
+        runs: list[tuple[str, list[int]]] = []
+        for index, is_name in zip(self.ids, self.names, strict=True):
+            kind = "tag" if index in tag_ids else "name" if is_name else "text"
+            if not runs or kind == "tag" or kind != runs[-1][0]:
+                runs.append((kind, []))
+            runs[-1][1].append(index)
+        return runs
 
 
 def _split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) -> Iterator[tuple[str, list[int]]]:
@@ -104,6 +110,30 @@ def _split_at_tags(ids: Sequence[int], start_token_id: int, end_token_id: int) -
             run.append(index)
     if run:
         yield kind, run
+
+
+MOST_SKIPPED = 10_000
+
+
+class NamedBlocks:
+    """Of `blocks` those with a name, or a part of one; `skipped` counts the others before them. It ends where
+    `MOST_SKIPPED` others follow each other: under a probability of 0, say, there is none."""
+
+    def __init__(self, blocks: Iterable[Block], tag_ids: tuple[int, int]) -> None:
+        self._blocks = blocks
+        self._tag_ids = tag_ids
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        without = 0
+        for block in self._blocks:
+            if any(kind != "text" for kind, _ in block.runs(self._tag_ids)):
+                self.skipped += without
+                without = 0
+                yield block
+            elif (without := without + 1) == MOST_SKIPPED:
+                break
+        self.skipped += without
 
 
 def render_blocks(blocks: Iterable[Block], texts: TokenTexts, tag_ids: tuple[int, int]) -> Iterator[str]:
@@ -175,12 +205,14 @@ def augment(
     prob: float = 1.0,
     seed: int = 42,
     no_separator_tokens: bool = False,
+    tags: tuple[str, str] | None = None,
 ) -> Blocks:
     """A text of your own as one block, the names of its links inserted as in training. The tokenizer stays as it is.
 
     A link is `(start, end, name)`: the characters of `text` that it covers, end exclusive, and the name to insert.
-    `strategy` is `left`, `right`, `replace` or `none`; `prob` is the share of names inserted, drawn with `seed`;
-    `no_separator_tokens` leaves the tags out. A link that does not begin and end with a token is left out, as in the
+    `strategy` is one of `leia.data.insertion.STRATEGIES` (`left`, `right`, `replace`, `none`); `prob` is the share of
+    names inserted, drawn with `seed`; `tags` are other ones than the tokenizer's own or `<translate>`, `</translate>`;
+    `no_separator_tokens` leaves them out. A link that does not begin and end with a token is left out, as in the
     build, and named in `dropped` of the result.
 
     Raises `ValueError` for links outside the text or over one another, an unknown strategy, a `prob` outside 0 to 1.
@@ -188,10 +220,12 @@ def augment(
     check_insertion(strategy, prob)
     article, dropped = encode_text(text, links, tokenizer)
     tokenizer = deepcopy(tokenizer)
+    if tags is not None:
+        choose_tags(tokenizer, tags)
     insertion = Insertion(strategy, prob, *add_entity_name_tags(tokenizer), no_separator_tokens)
-    settings = vars(insertion) | {"mark_names": no_separator_tokens, "rng": random.Random(seed)}
+    settings = vars(insertion) | {"mark_names": insertion.needs_marks, "rng": random.Random(seed)}
     ids, names = unmark(np.asarray(insert_entity_names(*article, **settings)))
-    block = Block(ids.tolist(), names.tolist() if no_separator_tokens else None)
+    block = Block(ids.tolist(), names.tolist() if insertion.needs_marks else None)
     return Blocks([block], tokenizer, dropped)
 
 
@@ -205,6 +239,8 @@ def preview(
     shuffle: bool = True,
     seed: int = 42,
     no_separator_tokens: bool = False,
+    tags: tuple[str, str] | None = None,
+    separate_articles: bool = False,
 ) -> Blocks:
     """The first blocks that training with these settings reads from a training dataset. The tokenizer stays as it is.
 
@@ -212,8 +248,10 @@ def preview(
     """
     check_dataset(dataset, tokenizer, None, "the dataset")
     tokenizer = deepcopy(tokenizer)
-    tag_ids = add_entity_name_tags(tokenizer)
+    if tags is not None:
+        choose_tags(tokenizer, tags)
+    tag_ids, end = add_entity_name_tags(tokenizer), article_end(tokenizer, separate_articles)
     stream = LeiaConstantLengthDataset(
-        dataset, max_length, *tag_ids, prob, strategy, shuffle, seed, no_separator_tokens
+        dataset, max_length, *tag_ids, prob, strategy, shuffle, seed, no_separator_tokens, end
     )
     return Blocks([Block.of(block) for block in islice(stream, num_blocks)], tokenizer)

@@ -19,6 +19,7 @@ from leia.base.cli import setting
 from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
 from leia.data.insertion import STRATEGIES, WHERE
+from leia.data.tokenizers import ENTITY_NAME_TAGS, check_tags
 from leia.training.launch import without_gpu
 from leia.training.machine import Machine
 
@@ -53,6 +54,9 @@ class Experiment:
     no_separator_tokens: bool = setting(
         "Names", "Insert names without the two tags, which the model knows all the same.", False
     )
+    entity_name_start_tag: str = setting("Names", "The tag before a name.", ENTITY_NAME_TAGS[0])
+    entity_name_end_tag: str = setting("Names", "The tag after a name.", ENTITY_NAME_TAGS[1])
+    separate_articles: bool = setting("Data", "Put EOS after each article (not in the paper).", False)
     global_batch_size: int = setting("Data", "Sequences of one optimizer step, over all processes.", 2048)
     attn_implementation: str = setting(
         "Model", "auto: flash attention where it is installed and the GPU can, else sdpa.", "auto"
@@ -99,6 +103,7 @@ class Experiment:
             raise UsageError(f"entity_name_insertion_strategy is {strategy}; expected one of {', '.join(STRATEGIES)}")
         if not 0 <= self.entity_name_insertion_prob <= 1:
             raise UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
+        check_tags(self.tags)
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -117,6 +122,10 @@ class Experiment:
         for name in ("validation_articles", "try_steps", "keep_checkpoints"):
             if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 0")
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        return self.entity_name_start_tag, self.entity_name_end_tag
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
@@ -157,6 +166,14 @@ def read_config(path: str | Path) -> dict[str, Any]:
             raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {name}; {advice}")
     base = settings.pop("base", None)
     return (read_config(Path(path).parent / base) if base else {}) | settings
+
+
+def read_experiment(settings: Mapping[str, Any]) -> Experiment:
+    """The experiment of `settings`, as `read_config` reads them; those of transformers and of the machine are passed
+    over. Raises `UsageError` for values out of range."""
+    names = {field.name for field in fields(Experiment)}
+    words = [f"--{name}={value}" for name, value in settings.items() if name in names and value is not None]
+    return Experiment(**vars(_Parser([Experiment], add_help=False, allow_abbrev=False).parse_args(words)))
 
 
 class _Parser(HfArgumentParser):

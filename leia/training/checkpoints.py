@@ -159,10 +159,10 @@ def read_saved(path: Path) -> dict[str, Any]:
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
     """Raise `InputError` when `folder`, a checkpoint or a final model, is of a run with other settings than `run`."""
     saved = read_saved(folder / RUN_FILE)
-    # A setting that runs did not have once was off in them.
-    changed = [key for key in run if saved.get(key) != run[key] and (key in saved or run[key])]
+    # A setting that a run does not have is off in it.
+    changed = [key for key in saved | run if saved.get(key) != run.get(key) and (saved.get(key) or run.get(key))]
     if changed:
-        differences = ", ".join(f"{key} {saved.get(key)} (now {run[key]})" for key in changed)
+        differences = ", ".join(f"{key} {saved.get(key)} (now {run.get(key)})" for key in changed)
         raise InputError(
             f"{folder}: belongs to another run, with {differences}; "
             "continue with the same settings or choose another --output_dir"

@@ -49,7 +49,7 @@ def finish(
     stored = stored_dtype(base)
     dtype = wanted_dtype(experiment.save_dtype, given, stored)
     if experiment.lora_rank:
-        merged(checkpoint, base, trusted, dtype or torch.float32, stored).save_pretrained(folder)
+        merged(checkpoint, base, trusted, dtype or torch.float32, stored, experiment.tags).save_pretrained(folder)
     else:
         take_over_weights(checkpoint, folder, dtype)
     write_older_names(folder, given, dtype)
@@ -62,7 +62,12 @@ def finish(
 
 
 def merged(
-    checkpoint: Path, base: str, trust_remote_code: bool, dtype: torch.dtype, stored: torch.dtype | None
+    checkpoint: Path,
+    base: str,
+    trust_remote_code: bool,
+    dtype: torch.dtype,
+    stored: torch.dtype | None,
+    tags: tuple[str, str] | None = None,
 ) -> PreTrainedModel:
     """The model `base` with the adapters of `checkpoint` in its weights, in `dtype`. It is loaded as its weights are
     `stored`, or wider where `dtype` asks; layer by layer it is merged in 32 bits."""
@@ -71,7 +76,7 @@ def merged(
 
     wide = stored is None or dtype == torch.float32
     model = load_model(base, "auto", torch.float32 if wide else stored, trust_remote_code)
-    add_tags(model, load_tokenizer(base, trust_remote_code))
+    add_tags(model, load_tokenizer(base, trust_remote_code, tags))
     # The checkpoint has the whole embeddings beside the adapters, in the precision that the run computed with.
     layers = (model.get_input_embeddings(), model.get_output_embeddings())
     own = [(layer.weight, layer.weight.data.clone()) for layer in layers if layer is not None]

@@ -22,7 +22,8 @@ from leia.base.errors import InputError
 from leia.base.outputs import errors_named, held
 from leia.base.step import read_manifest
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
-from leia.data.tokenizers import check_dataset, load_tokenizer
+from leia.data.suitability import article_end, note_on_articles
+from leia.data.tokenizers import ENTITY_NAME_TAGS, check_dataset, load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
@@ -143,7 +144,7 @@ def checked_tokenizer(run: Run) -> PreTrainedTokenizerBase:
     """The tokenizer of the run's model. Raises `InputError` where model, tokenizer and dataset do not fit."""
     experiment = run.experiment
     check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
-    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code)
+    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code, experiment.tags)
     is_first = run.args.process_index == 0
     check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
     return tokenizer
@@ -199,12 +200,18 @@ def run_identity(
     if machine.uses_deepspeed:
         stage = "" if machine.sharding == "ZeRO-3" else f" {machine.sharding}"
         states = f"DeepSpeed{stage}, {count_processes(machine.processes)}"
+    later = {}  # settings that runs did not have once, where they are on
+    if experiment.tags != ENTITY_NAME_TAGS:
+        later["entity_name_tags"] = list(experiment.tags)
+    if experiment.separate_articles:
+        later["separate_articles"] = True
     return {
         "model": Path(experiment.model_name_or_path).name,
         "dataset": dataset_fingerprint,
         "optimizer_states": states,
         **{name: getattr(experiment, name) for name in own},
         **{name: getattr(args, name) for name in settings},
+        **later,
     }
 
 
@@ -241,6 +248,7 @@ def make_trainer(
         "entity_name_insertion_prob": experiment.entity_name_insertion_prob,
         "entity_name_insertion_strategy": experiment.entity_name_insertion_strategy,
         "no_separator_tokens": experiment.no_separator_tokens,
+        "article_end_token_id": article_end(tokenizer, experiment.separate_articles),
     }
     blocks = LeiaConstantLengthDataset(training, experiment.max_length, shuffle=True, seed=args.seed, **names)
     evaluation = None
@@ -250,6 +258,8 @@ def make_trainer(
         evaluation = Evaluation.each(steps, args.max_steps, blocks=held_out_blocks, score_tasks=score_tasks)
     if args.process_index == 0:
         print(describe(run, model.config._attn_implementation), flush=True)
+        if not experiment.separate_articles and (note := note_on_articles(tokenizer)):
+            print(f"note: {experiment.model_name_or_path}: its tokenizer {note}", flush=True)
     try:
         return kind(
             model=model,
@@ -291,12 +301,16 @@ def describe(run: Run, attention: str) -> str:
     experiment = run.experiment
     strategy = experiment.entity_name_insertion_strategy
     probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
-    probability += ", without tags" if experiment.no_separator_tokens else ""
+    if experiment.no_separator_tokens:
+        probability += ", without tags"
+    elif experiment.tags != ENTITY_NAME_TAGS:
+        probability += f", between {' and '.join(experiment.tags)}"
     layers = f"recomputed: {experiment.activation_checkpointing}"
     layers += ", compiled" if experiment.torch_compile else ""
     layers += ", fp8" if experiment.fp8 else ""
     layers += ", weights in 4 bits" if experiment.load_in_4bit else ""
     held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
+    held_out += ", EOS after each" if experiment.separate_articles else ""
     return (
         f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}; {layers}\n"
         f"{step_of(run)}"

@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.initialization import no_init_weights
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import ENTITY_NAME_TAGS, add_entity_name_tags, count_ids
+from leia.data.tokenizers import add_entity_name_tags, count_ids, entity_name_tags
 
 _LONGER = 1024
 """By how much the vocabulary of the other model is longer."""
@@ -29,7 +29,7 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
 
     Raises `InputError` for a model that cannot be given them."""
     known = count_ids(tokenizer)
-    new_tags = [tag for tag in ENTITY_NAME_TAGS if tag not in tokenizer.get_vocab()]
+    new_tags = [tag for tag in entity_name_tags(tokenizer) if tag not in tokenizer.get_vocab()]
     tag_ids = add_entity_name_tags(tokenizer)
     rows, former = count_ids(tokenizer), min(_vocabulary_lengths(model.config, known).values())
     if rows > former:

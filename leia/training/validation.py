@@ -90,11 +90,13 @@ class Evaluation:
 
 
 def inserted_tokens(inputs: Block, collator: LeiaDataCollator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which ids of a batch are of names, with their opening tag where there are tags, and which are inserted at all."""
+    """Which ids of a batch are of names (with the opening tag, where tags tell), and which are inserted at all."""
+    ids = inputs["input_ids"]
+    tags = (ids == collator.start_token_id) | (ids == collator.end_token_id)
     if "entity_name_mask" in inputs:
-        return inputs["entity_name_mask"], inputs["entity_name_mask"]
-    names = entity_name_mask(inputs["input_ids"], collator.start_token_id, collator.end_token_id)
-    return names, names | (inputs["input_ids"] == collator.end_token_id)
+        return inputs["entity_name_mask"], inputs["entity_name_mask"] | tags
+    names = entity_name_mask(ids, collator.start_token_id, collator.end_token_id)
+    return names, names | tags
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -7,9 +7,19 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
+from leia.base.errors import UsageError
 from leia.data import LeiaDataCollator
 from leia.data.collator import entity_name_mask
-from leia.data.tokenizers import add_entity_name_tags, entity_name_tag_ids, tokenizer_identity
+from leia.data.tokenizers import (
+    ENTITY_NAME_TAGS,
+    add_entity_name_tags,
+    choose_tags,
+    entity_name_tag_ids,
+    entity_name_tags,
+    load_tokenizer,
+    tokenizer_identity,
+)
+from leia.training.tiny_model import train_tokenizer
 
 EOS, PAD, OPEN, CLOSE = 0, 1, 10, 11
 
@@ -102,3 +112,44 @@ def test_tags_are_added_once_as_special_tokens_and_change_no_identity(tmp_path):
     assert entity_name_tag_ids(again) == add_entity_name_tags(again) == (OPEN, CLOSE)
     assert tokenizer_identity(tokenizer) == tokenizer_identity(again) == identity
     assert again.decode([2, OPEN, 3, CLOSE], skip_special_tokens=True).split() == ["a", "b"]
+
+
+def test_tags_of_ones_own_are_kept_by_the_tokenizer_and_change_no_identity(tmp_path, caplog):
+    tokenizer = make_tokenizer()
+    identity = tokenizer_identity(tokenizer)
+    choose_tags(tokenizer, ("[en]", "[/en]"))
+    assert add_entity_name_tags(tokenizer) == (OPEN, CLOSE) and tokenizer_identity(tokenizer) == identity
+    tokenizer.save_pretrained(tmp_path)
+    again = load_tokenizer(str(tmp_path))
+    assert entity_name_tags(again) == ("[en]", "[/en]") and tokenizer_identity(again) == identity
+    labels = LeiaDataCollator(again, disable_entity_name_token_loss=True)([{"input_ids": [2, OPEN, 5, CLOSE, 3]}])
+    assert labels["labels"].tolist() == [[2, -100, -100, -100, 3]]
+    assert not caplog.records
+    other = load_tokenizer(str(tmp_path), tags=ENTITY_NAME_TAGS)
+    assert "has the tags [en] and [/en] of an earlier training; this one adds <translate>" in caplog.text
+    assert add_entity_name_tags(other) == (12, 13) and "entity_name_tags" not in other.init_kwargs
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        (("<a>", "<a>"), "entity_name_start_tag and entity_name_end_tag are both <a>; expected two"),
+        (("<a>", " "), "entity_name_end_tag is empty; expected the text of a tag"),
+        (("b", "<b>"), "entity_name_start_tag is b, which the tokenizer of .* has as an ordinary token; choose"),
+        (("<a>", "</s>"), "entity_name_end_tag is </s>, which the tokenizer of .* has as its eos_token; choose"),
+    ],
+)
+def test_tags_that_cannot_be_told_from_text_are_refused(tags, said):
+    with pytest.raises(UsageError, match=said):
+        choose_tags(make_tokenizer(), tags)
+
+
+def test_a_special_token_that_is_there_may_serve_as_a_tag_and_an_ordinary_one_with_a_space_may_not():
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<reserved>"]})
+    choose_tags(tokenizer, ("<reserved>", "<end>"))
+    assert add_entity_name_tags(tokenizer) == (10, 11)
+    words = train_tokenizer(["agua y fuego"] * 9, 300)
+    assert words.tokenize("agua") == ["▁agua"]
+    with pytest.raises(UsageError, match=r"agua, which the tokenizer of .* has as an ordinary token"):
+        choose_tags(words, ("agua", "<end>"))

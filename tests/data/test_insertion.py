@@ -1,16 +1,19 @@
 """`insert_entity_names`: the four strategies on one sentence, and what holds for every article."""
 
 import random
+from itertools import islice
 
-import click
 import numpy as np
 import pytest
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 import leia
-from leia.data import insert_entity_names
-from leia.data.insertion import STRATEGIES, Strategy, unmark
+from leia.data import LeiaConstantLengthDataset, insert_entity_names
+from leia.data.collator import entity_name_mask
+from leia.data.insertion import STRATEGIES, Insertion, Strategy, unmark
+from leia.data.tokenizers import entity_name_tag_ids
 from leia.training.tiny_model import train_tokenizer
 
 OPEN, CLOSE = 900, 901
@@ -43,24 +46,63 @@ def test_each_strategy_puts_the_name_where_the_paper_says(strategy):
     assert insert([10, 11, 12, 13, 14], [1, 4], [3, 5], [[77, 78], [79]], strategy) == CASES[strategy]
 
 
+# name: what it puts in place of an entity, what that makes of 10 [11 12] 13, and what of it is of names
 OWN = {
-    "both": (lambda entity, name: name + entity + name, [10, OPEN, 77, 78, CLOSE, 11, 12, OPEN, 77, 78, CLOSE, 13]),
-    "again": (lambda entity, name: entity + name + entity, [10, 11, 12, OPEN, 77, 78, CLOSE, 11, 12, 13]),
-    "inside": (lambda entity, name: name[:1] + entity + name[1:], [10, OPEN, 11, 12, 77, 78, CLOSE, 13]),
-    "nothing": (lambda entity, name: (), [10, 13]),
-    "after tag": (lambda entity, name: name[-1:] + entity, [10, CLOSE, 11, 12, 13]),
+    "both": (
+        lambda entity, name, opening, closing: (opening, name, closing, entity, opening, name, closing),
+        [10, OPEN, 77, 78, CLOSE, 11, 12, OPEN, 77, 78, CLOSE, 13],
+    ),
+    "again": (
+        lambda entity, name, opening, closing: (entity, opening, name, closing, entity),
+        [10, 11, 12, OPEN, 77, 78, CLOSE, 11, 12, 13],
+    ),
+    "entity in tags": (
+        lambda entity, name, opening, closing: (name, opening, entity, closing),
+        [10, 77, 78, OPEN, 11, 12, CLOSE, 13],
+    ),
+    "turned round": (
+        lambda entity, name, opening, closing: (entity, opening, name[::-1], closing),
+        [10, 11, 12, OPEN, 78, 77, CLOSE, 13],
+    ),
+    "where longer": (
+        lambda entity, name, opening, closing: (name,) if len(name) > len(entity) else (entity, closing),
+        [10, 11, 12, CLOSE, 13],
+    ),
+    "by hand": (
+        lambda entity, name, opening, closing: ([*entity, *name[:1]], np.array(name)),
+        [10, 11, 12, 77, 77, 78, 13],
+    ),
+    "nothing": (lambda entity, name, opening, closing: (), [10, 13]),
 }
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_strategy_of_ones_own_is_one_entry_of_the_table(monkeypatch, name):
-    arrange, expected = OWN[name]
-    monkeypatch.setitem(STRATEGIES, name, Strategy("a try", arrange))
+    """Its names are known as such by labels, masks and colours, whatever stands between the tags."""
+    place, expected = OWN[name]
+    monkeypatch.setitem(STRATEGIES, name, Strategy("a try", place))
     assert insert([10, 11, 12, 13], [1], [3], [[77, 78]], name) == expected
     assert insert([11, 12], [0], [2], [[77, 78]], name, prob=0.0) == [11, 12]
+    rows = {"input_ids": [10, 11, 12, 13], "entity_start_positions": [1], "entity_end_positions": [3]}
+    dataset = Dataset.from_list([rows | {"alternative_entity_input_ids": [[77, 78]]}])
+    (block,) = islice(LeiaConstantLengthDataset(dataset, len(expected), OPEN, CLOSE, 1.0, name), 1)
+    assert block["input_ids"].tolist() == expected
+    ids = block["input_ids"]
+    names = block.get("entity_name_mask", entity_name_mask(ids, OPEN, CLOSE) & (ids != OPEN) & (ids != CLOSE))
+    assert names.tolist() == [token in (77, 78) for token in expected]
     tokenizer = train_tokenizer(["agua y fuego"] * 9, 300)
-    shown = leia.augment("el agua", [(3, 7, "Water")], tokenizer, strategy=name)
-    assert click.unstyle(str(shown)).count("Water") == expected.count(77)
+    shown = leia.augment("el agua", [(3, 7, "W")], tokenizer, strategy=name)
+    (index,) = tokenizer("W", add_special_tokens=False).input_ids[-1:]
+    tags = entity_name_tag_ids(shown.tokenizer)
+    told = [token for kind, run in shown.blocks[0].runs(tags) if kind == "name" for token in run]
+    assert told.count(index) == shown.ids[0].count(index)
+
+
+@pytest.mark.parametrize("strategy", CASES)
+def test_the_papers_strategies_have_the_published_labels(strategy):
+    """By the tags: a block that begins within a name has loss on its rest."""
+    assert not Insertion(strategy, 1.0, OPEN, CLOSE).needs_marks and Insertion(strategy, 1.0, 8, 9, True).needs_marks
+    assert STRATEGIES[strategy].changes_text == (strategy != "none")
 
 
 @pytest.mark.parametrize("strategy", CASES)

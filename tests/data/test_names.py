@@ -4,7 +4,8 @@ import pytest
 
 from leia.base.cli import CommaSeparated
 from leia.base.errors import DropReason
-from leia.data.names import NameRule, PivotTitles
+from leia.base.step import Tally
+from leia.data.names import NameRule, PivotTitles, note_on_match
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,23 @@ def test_another_pivot_language_has_its_own_exclusions():
         {"Q1": "Categoría:Fuego", "Q2": "Anexo:Ríos", "Q3": "List of x"}, NameRule("es", ("Categoría", "Anexo"), "")
     )
     assert [titles.name_of(qid)[0] for qid in ("Q1", "Q2", "Q3")] == [None, None, "List of x"]
+
+
+@pytest.mark.parametrize(
+    ("no_id", "no_title", "said"),
+    [
+        (50, 0, None),
+        (20, 30, None),
+        (95, 2, "3 of 100 links (3.0%) found a name by an id; hardly any link has an id"),
+        (5, 94, "1 of 100 links (1.0%) found a name by an id; hardly any id has a title"),
+        (40, 20, "40 of 100 links (40.0%) found a name by an id; most of the others have no id"),
+        (20, 40, "40 of 100 links (40.0%) found a name by an id; most of the others have an id without a title"),
+    ],
+)
+def test_a_match_of_under_half_of_the_links_is_said_with_the_likely_reason(no_id, no_title, said):
+    anchors = Tally("anchors")
+    anchors.drop(DropReason.NO_QID, no_id)
+    anchors.drop(DropReason.NO_PIVOT_TITLE, no_title)
+    anchors.drop(DropReason.LIST_TITLE, 100 - anchors.read)
+    notes = note_on_match(anchors)
+    assert len(notes) == (said is not None) and all(note.startswith(f"note: {said}") for note in notes)

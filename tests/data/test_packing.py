@@ -111,6 +111,24 @@ def test_the_state_of_a_stream_with_tags_is_what_it_was_before_there_were_others
         )
 
 
+def test_an_end_is_put_after_each_article_and_the_stream_without_it_is_what_it_was():
+    dataset, plain = random_dataset(8), make_stream(random_dataset(8))
+    ended = make_stream(dataset, article_end_token_id=990)
+    assert "article_end_token_id" not in plain.state_dict()["settings"]
+    ids = list(chain(*take(ended, 60)))
+    assert (
+        ids.count(990) > 24
+        and [token for token in ids if token != 990] == list(chain(*take(plain, 60)))[: -ids.count(990)]
+    )
+    lengths = [len(article) for article in " ".join(map(str, ids)).split("990")][:8]
+    bare = list(chain(*take(make_stream(dataset, article_end_token_id=990, entity_name_insertion_strategy="none"), 60)))
+    first = bare[: bare.index(990)]
+    assert first == dataset.shuffle(seed=42)[0]["input_ids"] and len(lengths) == 8
+    for one, other in ((plain, ended), (ended, plain)):
+        with pytest.raises(ValueError, match="article_end_token_id"):
+            one.load_state_dict(other.state_dict())
+
+
 @pytest.mark.skipif(not (SHARED / "expected/packing.json").exists(), reason="needs ../shared/expected")
 @pytest.mark.parametrize("wiki", ["nvwiki", "ltgwiki"])
 def test_blocks_and_labels_are_those_of_the_published_implementation(wiki):
@@ -179,11 +197,13 @@ def test_iterating_again_starts_again():
     assert [next(other)["input_ids"].tolist() for _ in range(50)] == first
 
 
-@pytest.mark.parametrize("strategy", ["left", "right", "replace", "none", "no tags"])
+@pytest.mark.parametrize("strategy", ["left", "right", "replace", "none", "no tags", "separated"])
 def test_a_saved_state_continues_without_replaying(strategy, monkeypatch):
     dataset, options = random_dataset(articles=6), {"entity_name_insertion_strategy": strategy}
     if strategy == "no tags":
         options = {"no_separator_tokens": True}
+    if strategy == "separated":
+        options = {"article_end_token_id": 7}
     taken = take_with_masks if strategy == "no tags" else take
     undisturbed = taken(make_stream(dataset, 16, **options), 60)
     for stop in (0, 1, 2, 3, 4, 13, 37, 38, 39):

@@ -154,28 +154,57 @@ def test_the_blocks_labels_and_text_are_those_of_training(sample_corpus, japanes
     assert len(seen) == (1 if strategy == "none" else 5)
 
 
-def test_a_strategy_more_is_in_the_page_and_in_the_options_by_its_entry_alone(sample_corpus, open_page, tmp_path):
-    """A copy of the package with one entry more: its command takes the strategy, and its page draws it."""
+OWN = """
+    "both": Strategy("on both sides", lambda e, n, o, c: (o, n, c, e, o, n, c)),
+    "entity in tags": Strategy("the entity in the tags", lambda e, n, o, c: (n, o, e, c)),
+    "turned round": Strategy("the name turned round, then the entity twice", lambda e, n, o, c: (o, n[::-1], c, e, e)),
+"""
+
+
+def test_strategies_more_are_in_the_page_and_in_the_options_by_their_entries_alone(sample_corpus, open_page, tmp_path):
+    """A copy of the package with three entries more: its commands take them, and its page draws them as training does,
+    articles ended by EOS and blocks without names left out, too."""
     shutil.copytree(ROOT / "leia", tmp_path / "leia", ignore=shutil.ignore_patterns("__pycache__"))
     table = tmp_path / "leia/data/insertion.py"
-    entry = '    "again": Strategy("the name, then the entity again", lambda entity, name: entity + name + entity),\n'
-    table.write_text(table.read_text().replace('    "none": Strategy(', f'{entry}    "none": Strategy('))
-    command = [sys.executable, ROOT / "scripts/preview_dataset.py", *options_of(sample_corpus, "ja"), "--seed", 7]
-    command += ["--num_samples", 2, "--max_length", 512, "--html", tmp_path / "page.html"]
+    table.write_text(table.read_text().replace("STRATEGIES = {", f"STRATEGIES = {{{OWN}"))
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     run = partial(subprocess.run, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
-    run([str(word) for word in [*command, "--entity_name_insertion_strategy", "again"]])
-    page = open_page(tmp_path / "page.html")
-    assert page.locator("#strategies input:checked").input_value() == "again"
+    assert "both: on both sides" in " ".join(run([sys.executable, ROOT / "scripts/train.py", "--help"]).stdout.split())
+    command = [sys.executable, ROOT / "scripts/preview_dataset.py", *options_of(sample_corpus, "ja"), "--seed", 7]
+    command += ["--num_samples", 3, "--max_length", 64, "--html", tmp_path / "page.html", "--separate_articles"]
+    command += ["--entity_name_insertion_strategy", "both", "--entity_name_insertion_prob", 0.05, "--with_names"]
+    run(list(map(str, command)))
     code = f"""
+import json
+from itertools import islice
 from datasets import load_from_disk
-from leia.data import LeiaConstantLengthDataset
+from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
+from leia.data.insertion import STRATEGIES
 from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
-tags = add_entity_name_tags(load_tokenizer({str(sample_corpus.tiny_model)!r}))
+tokenizer = load_tokenizer({str(sample_corpus.tiny_model)!r})
+tags = add_entity_name_tags(tokenizer)
 dataset = load_from_disk({str(sample_corpus.wikis["ja"].dataset)!r})
-stream = iter(LeiaConstantLengthDataset(dataset, 512, *tags, 1.0, "again", True, 7))
-print([next(stream)["input_ids"].tolist() for _ in range(2)])"""
-    assert page.evaluate("preview.ids()") == json.loads(run([sys.executable, "-c", code]).stdout)
+collator = LeiaDataCollator(tokenizer, disable_entity_name_token_loss=True)
+found = {{}}
+for name in STRATEGIES:
+    stream = LeiaConstantLengthDataset(dataset, 64, *tags, 0.05, name, True, 7, False, tokenizer.eos_token_id)
+    blocks = list(islice(stream, 300))
+    has_name = [any(tag in block["input_ids"] for tag in tags) for block in blocks]
+    found[name] = [blocks[k]["input_ids"].tolist() for k in range(300) if has_name[k] or name == "none"][:3]
+    labels = collator([block for block, has in zip(blocks, has_name) if has or name == "none"][:3])["labels"]
+    found[name] = [found[name], (labels != -100).tolist(), has_name.index(True) if name != "none" else 0]
+print(json.dumps(found))"""
+    expected = json.loads(run([sys.executable, "-c", code]).stdout)
+    page = open_page(tmp_path / "page.html")
+    assert page.locator("#strategies input:checked").input_value() == "both"
+    assert {"both", "entity in tags", "turned round"} < expected.keys() and expected["both"][2] > 0
+    page.locator("#names-without-loss").set_checked(True)
+    for strategy in ("both", "entity in tags", "turned round", "none"):
+        page.locator(f'#strategies input[value="{strategy}"]').dispatch_event("click")
+        assert page.evaluate("preview.ids()") == expected[strategy][0]
+        assert page.evaluate("preview.loss()") == expected[strategy][1]
+        if strategy == "both":
+            assert page.locator("h2").first.inner_text() == f"Block {expected[strategy][2] + 1}"
 
 
 def test_a_page_without_tags_draws_the_stream_without_them(sample_corpus, run_script, open_page, tmp_path):

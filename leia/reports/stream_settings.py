@@ -1,0 +1,38 @@
+"""The settings of the stream that a preview shows: those of a configuration or a run, changed by the command line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leia.base.errors import InputError, UsageError
+from leia.training import checkpoints
+from leia.training.arguments import Experiment, read_config, read_experiment
+
+EVERY_NAME = {"entity_name_insertion_prob": 1.0}
+"""What a preview shows without a configuration."""
+
+
+def read_settings(
+    config: str | None, given: Mapping[str, Any], model_name: str, dataset_dir: str
+) -> tuple[Experiment, int]:
+    """The experiment and the seed of `config`, a file of configs/train or the folder of a run, changed by those of
+    `given` that are not None. Raises `InputError` for a folder without a run, `UsageError` for values out of range."""
+    settings = EVERY_NAME if config is None else _of_run(Path(config)) if Path(config).is_dir() else read_config(config)
+    settings = settings | {name: value for name, value in given.items() if value is not None}
+    seed = settings.get("seed", 42)
+    if not isinstance(seed, int):
+        raise UsageError(f"seed is {seed}; expected a whole number")
+    model = {"model_name_or_path": model_name, "wikipedia_dataset_dir": dataset_dir}
+    return read_experiment(settings | model), seed
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    """The settings of a run from its finished model or its newest checkpoint."""
+    saved = folder if (folder / checkpoints.RUN_FILE).is_file() else checkpoints.newest_checkpoint(folder)
+    if saved is None:
+        raise InputError(
+            f"{folder}: expected the folder of a run, found neither {checkpoints.RUN_FILE} nor a checkpoint"
+        )
+    settings = checkpoints.read_saved(saved / checkpoints.RUN_FILE)
+    opening, closing = settings.pop("entity_name_tags", (None, None))
+    return settings | {"entity_name_start_tag": opening, "entity_name_end_tag": closing}
