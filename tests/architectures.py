@@ -55,8 +55,8 @@ MODELS: dict[str, dict[str, Any]] = {
 
 MIXED = SIZES | HEADS | {"num_experts_per_tok": 2}
 LATENT = {"num_key_value_heads": 4, "kv_lora_rank": 8, "q_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
-          "v_head_dim": 8, "n_shared_experts": 1, "first_k_dense_replace": 1,
-          "n_group": 1, "topk_group": 1}  # fmt: skip
+          "v_head_dim": 8, "n_shared_experts": 1, "first_k_dense_replace": 1, "n_group": 1,
+          "topk_group": 1}  # fmt: skip
 BY_TOKEN = {"num_hash_layers": 1, "q_lora_rank": 8, "o_lora_rank": 8, "o_groups": 2}
 ALT_UP = {"laurel_rank": 4, "altup_num_inputs": 2, "num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.0, 0.0],
           "intermediate_size": [48, 48], "layer_types": ["sliding_attention", "full_attention"]}  # fmt: skip
@@ -85,16 +85,16 @@ FURTHER: dict[str, dict[str, Any]] = {
     "glm4": SIZES | HEADS,
     "exaone4": SIZES | HEADS | {"sliding_window": 16},
     "smollm3": SIZES,
-    "lfm2": SIZES,
+    "lfm2": SIZES | {"num_key_value_heads": 4},
     "olmoe": MIXED | {"num_experts": 4},
-    "nemotron": SIZES,
+    "nemotron": SIZES | {"num_key_value_heads": 4},
     "persimmon": SIZES,
     "xglm": {"d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4},
     "granitemoe": MIXED | {"num_local_experts": 4},
 }
-"""Kinds that an older transformers may lack, or where something stands in a way of its own: tables by layer (Gemma 3n
-and 4), experts by token (DeepSeek V4), products changed in place (GPT-OSS), a row more than tokens (Moshi), a second
-length of the vocabulary (Marian), weights that kernels read (Jamba, Mamba)."""
+"""Kinds that an older transformers may lack, or that have something in a way of their own: tables by layer (Gemma 3n
+and 4), experts by token (DeepSeek V4), products changed in place (GPT-OSS), one row more than tokens (Moshi), a second
+length of the vocabulary (Marian), weights that kernels read (Jamba)."""
 
 
 def make(kind: str, vocabulary: int, **more: Any) -> PreTrainedModel:

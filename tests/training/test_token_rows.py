@@ -1,0 +1,95 @@
+"""What a model has for each token, beyond what test_architectures.py meets: tables of a model's own, of a part of the
+tokens, shorter than the tokenizer; and what cannot be lengthened is refused."""
+
+import pytest
+import torch
+from architectures import FURTHER, HEADS, SIZES, make
+from torch.nn import Parameter
+from transformers import AutoConfig, LlamaForCausalLM
+
+from leia.base.errors import InputError
+from leia.training.tiny_model import train_tokenizer
+from leia.training.token_rows import add_tags
+
+TEXTS = ["El agua es una sustancia.", "東京は日本の首都である。"] * 20
+
+
+@pytest.fixture
+def tokenizer():
+    return train_tokenizer(TEXTS, 300)
+
+
+class OwnTables(LlamaForCausalLM):
+    """A number for each token along another axis, a table of whole numbers, and one that a run makes anew."""
+
+    saved = True
+
+    def __init__(self, config):
+        super().__init__(config)
+        tokens = config.vocab_size
+        self.factors = Parameter(torch.ones(2, tokens))
+        self.register_buffer("groups", torch.arange(tokens)[:, None] % 3)
+        self.register_buffer("seen", torch.zeros(tokens), persistent=self.saved)
+
+
+class MadeAnew(OwnTables):
+    saved = False
+
+
+def make_own(kind, tokens):
+    torch.manual_seed(0)
+    return kind(AutoConfig.for_model("llama", **SIZES, vocab_size=tokens, tie_word_embeddings=False))
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+def test_tables_of_a_models_own_get_the_mean_or_what_most_tokens_have(tokenizer, padding):
+    known = len(tokenizer)
+    model = make_own(OwnTables, known + padding)
+    with torch.no_grad():
+        model.factors[1] = torch.arange(known + padding)
+    model.groups[: known // 2 + 1] = 7
+    tags = list(add_tags(model, tokenizer))
+    assert model.factors.shape == (2, max(known + 2, known + padding)) and model.factors.requires_grad
+    assert model.factors[:, tags].tolist() == [[1, 1], [(known - 1) / 2] * 2]
+    assert torch.equal(model.factors[1, :known], torch.arange(known))
+    assert model.groups[tags].tolist() == [[7], [7]] and model.seen[tags].tolist() == [0, 0]
+
+
+def test_what_cannot_be_lengthened_is_refused_in_one_line(tokenizer):
+    reason = (
+        rf"^MadeAnew: cannot be given the two tags \(seen has the size \[{len(tokenizer)}\], .*\); take another model$"
+    )
+    with pytest.raises(InputError, match=reason):
+        add_tags(make_own(MadeAnew, len(tokenizer)), tokenizer)
+
+
+def test_a_config_that_names_no_vocabulary_is_refused_in_one_line(tokenizer):
+    model = make_own(OwnTables, len(tokenizer))
+    del vars(model.config)["vocab_size"]  # as configs of some models with code of their own
+    with pytest.raises(InputError, match=r"^llama: its config names no vocab_size, "):
+        add_tags(model, tokenizer)
+
+
+@pytest.mark.parametrize(("further", "lengthened"), [(0, True), (-3, False)])
+def test_a_further_table_is_lengthened_where_it_had_a_row_for_each_token(tokenizer, further, lengthened):
+    """Gemma 3n: rows by layer for a part of the vocabulary, of which the tags are no part then."""
+    known = len(tokenizer)
+    settings = SIZES | HEADS | FURTHER["gemma3n_text"] | {"vocab_size_per_layer_input": known + further}
+    model = make("gemma3n_text", known + 10, **settings)
+    ids = torch.arange(known)[None]
+    before = model(ids, use_cache=False).logits
+    tags = add_tags(model, tokenizer)
+    after = model(ids, use_cache=False).logits
+    assert torch.equal(after[..., :known], before[..., :known])
+    assert model.config.vocab_size_per_layer_input == (known + 10 if lengthened else known - 3)
+    assert model(torch.tensor([tags]), use_cache=False).logits.isfinite().all()
+
+
+def test_tokens_that_the_model_had_no_rows_for_have_the_mean_too(tokenizer):
+    known = len(tokenizer)
+    model = make_own(OwnTables, known - 7)
+    former = model.model.embed_tokens.weight.detach().clone()
+    add_tags(model, tokenizer)
+    rows = model.model.embed_tokens.weight.detach()
+    assert len(rows) == known + 2 and torch.equal(rows[:-9], former)
+    torch.testing.assert_close(rows[-9:], former.mean(dim=0).expand(9, -1))
