@@ -66,7 +66,7 @@ def main(
     )
     click.echo(f"# disk: {disk_of(steps)}")
     for folder, made_by in missing_datasets(steps).items():
-        click.echo(f"# missing dataset {folder}; this makes it:\n{made_by}")
+        click.echo(f"# missing dataset {folder}; this makes it:\n{made_by}", err=True)
     for number, step in enumerate(steps, 1):
         cost = f", {step.gpu_hours(tokens_per_second):.2f} GPU hours" if tokens_per_second else ""
         click.echo(f"# {number}/{len(steps)}: {step.tokens / 1e6:,.2f}M tokens{cost}\n{step}")
