@@ -52,8 +52,17 @@ def setting(name: str, default: str, **settings: Any) -> Callable[..., Any]:
 @setting("--entity_name_insertion_strategy", type=click.Choice(list(STRATEGIES)), default="right", help=WHERE)
 @setting("--entity_name_start_tag", default="<translate>", help="The tag before a name.")
 @setting("--entity_name_end_tag", default="</translate>", help="The tag after a name.")
-@setting("--no_separator_tokens", type=bool, flag_value=True, default="False", help="Names without the two tags.")
-@setting("--separate_articles", type=bool, flag_value=True, default="False", help="EOS after each article.")
+@setting(
+    "--no_separator_tokens",
+    type=bool,
+    is_flag=False,
+    flag_value=True,
+    default="False",
+    help="Names without the two tags.",
+)
+@setting(
+    "--separate_articles", type=bool, is_flag=False, flag_value=True, default="False", help="EOS after each article."
+)
 @option(STREAM, "--shuffle/--no-shuffle", default=True, help="Articles in the order of training, or of the dataset.")
 @setting("--seed", type=click.IntRange(0), default="42",
          help="Seed of the order and of the draws; training with it reads the same blocks.")  # fmt: skip

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from conftest import run_here
 from datasets import load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +23,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from leia.base.errors import InputError
 from leia.base.text import visible
 from leia.data import LeiaConstantLengthDataset
-from leia.data.tokenizers import add_entity_name_tags, check_dataset
+from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
 from leia.reports.preview import TokenTexts
 from leia.training.tiny_model import train_tokenizer
+from leia.training.validation import hold_out
 
 SCRIPT = Path(__file__).parents[2] / "scripts/preview_dataset.py"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -56,6 +58,44 @@ def test_a_pipe_gets_the_blocks_of_training_as_harmless_utf_8(sample_corpus, run
     check_blocks(sample_corpus, "es", 42, shown)
     assert "\\u202e" in shown, "the sample turns the direction of writing"
     assert not CONTROL.search(shown)
+
+
+def test_the_settings_are_those_of_the_configuration_and_the_command_line_wins(sample_corpus, tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "entity_name_insertion_prob: 0.1\nvalidation_articles: 5\nbf16: true\nseed: 3\n"
+    )
+    config = tmp_path / "own.yaml"
+    config.write_text("base: base.yaml\nentity_name_insertion_strategy: left\nentity_name_start_tag: '[en]'\n")
+    dataset = load_from_disk(str(sample_corpus.wikis["es"].dataset))
+    options = [*options_of(sample_corpus, "es"), "--num_samples", 4, "--max_length", 100, "--config"]
+    tokenizer = load_tokenizer(str(sample_corpus.tiny_model), tags=("[en]", "</translate>"))
+    tags, texts = add_entity_name_tags(tokenizer), TokenTexts(tokenizer)
+    for prob, more in ((0.1, []), (0.9, ["--entity_name_insertion_prob", 0.9])):
+        shown = run_here("preview_dataset.py", *options, config, *more).stdout
+        stream = LeiaConstantLengthDataset(hold_out(dataset, 5)[0], 100, *tags, prob, "left", shuffle=True, seed=3)
+        for block in islice(stream, 4):
+            assert texts.join(block["input_ids"].tolist()) in shown
+    for content, said in (
+        ("entity_name_insertion_strategy: middle", "entity_name_insertion_strategy is middle; expected one of left, "),
+        ("seed: many", "seed is many; expected a whole number"),
+        ("max_length: many", "invalid int value: 'many'"),
+    ):
+        config.write_text(content + "\n")
+        failed = run_here("preview_dataset.py", *options[:4], "--config", config)
+        assert failed.exit_code == 2 and said in failed.stderr and failed.stderr.count("\n") == 1
+    assert "expected the folder of a run, found neither" in run_here("preview_dataset.py", *options, tmp_path).stderr
+
+
+def test_blocks_without_a_name_are_skipped_and_counted(sample_corpus, monkeypatch):
+    options = [*options_of(sample_corpus, "es"), "--max_length", 50, "--num_samples", 3, "--with_names"]
+    shown = run_here("preview_dataset.py", *options, "--entity_name_insertion_prob", 0.05)
+    numbers = re.findall(r"block (\d+): 50 tokens, (\d+) names", shown.stdout)
+    assert len(numbers) == 3 and "</translate>" in shown.stdout
+    skipped = re.fullmatch(r"skipped: (\d+) blocks without an inserted name\n", shown.stderr)
+    assert int(skipped[1]) > 0
+    monkeypatch.setattr("leia.reports.preview.MOST_SKIPPED", 20)
+    none = run_here("preview_dataset.py", *options, "--entity_name_insertion_strategy", "none")
+    assert (none.stdout, none.stderr) == ("", "skipped: 20 blocks without an inserted name\n"), "it ends"
 
 
 def test_a_file_gets_the_blocks_of_training_whole(sample_corpus, run_script, tmp_path):

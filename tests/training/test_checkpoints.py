@@ -104,6 +104,10 @@ def test_a_checkpoint_of_another_run_is_named_with_the_difference(tmp_path):
     checkpoints.check_same_run(tmp_path / "checkpoint-3", later)  # former versions did not know of them
     with pytest.raises(InputError, match=r"no_separator_tokens None \(now True\)"):
         checkpoints.check_same_run(tmp_path / "checkpoint-3", later | {"no_separator_tokens": True})
+    write_checkpoint(tmp_path, 4)
+    checkpoints.publish_checkpoint(tmp_path, 4, {"run.json": run | {"separate_articles": True}}, keep=2)
+    with pytest.raises(InputError, match=r"separate_articles True \(now None\)"):
+        checkpoints.check_same_run(tmp_path / "checkpoint-4", run)
     (tmp_path / "checkpoint-3" / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json"):
         checkpoints.check_same_run(tmp_path / "checkpoint-3", run)

@@ -9,11 +9,12 @@ import shutil
 import signal
 import subprocess
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, load_from_disk
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from training_workspace import (
@@ -30,7 +31,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from leia.base.errors import InputError, UsageError
 from leia.base.outputs import held
+from leia.data import LeiaConstantLengthDataset
+from leia.data.tokenizers import load_tokenizer
 from leia.reports.figures import LOSSES, PROGRESS, draw_runs, read_log
+from leia.reports.preview import TokenTexts
 from leia.training import checkpoints
 
 
@@ -340,6 +344,59 @@ def test_a_trained_model_has_the_ids_of_the_tokenizer_file_in_plain_transformers
     assert plain(text)["input_ids"] == tokenizer.encode(text).ids
     assert AutoTokenizer.from_pretrained(given)(text)["input_ids"][:4] != tokenizer.encode(text).ids[:4]
     assert plain.padding_side == "left" and "## Tokenizer" not in (tmp_path / "run/README.md").read_text()
+
+
+def test_a_run_with_tags_of_its_own_and_ends_of_articles_is_continued_and_previewed_as_such(
+    workspace, undisturbed, tmp_path, run_script, capsys
+):
+    """Tags and ends are a part of the run where they are not the published ones, and of nothing else."""
+    former = json.loads((workspace.folder / "undisturbed/run.json").read_text())
+    assert not {"entity_name_tags", "separate_articles"} & former.keys()
+    options = ["--entity_name_start_tag", "[en]", "--entity_name_end_tag", "[/en]", "--separate_articles", "true"]
+    options += ["--max_steps", "4", "--save_steps", "2"]
+    workspace.train_here("tagged", *options, lora_rank=4)
+    folder, shown = workspace.folder / "tagged", capsys.readouterr().out
+    assert "60 articles, EOS after each; names: right, probability 0.5, between [en] and [/en];" in shown
+    assert json.loads((folder / "run.json").read_text())["entity_name_tags"] == ["[en]", "[/en]"]
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert tokenizer.convert_tokens_to_ids(["[en]", "[/en]"]) == [len(tokenizer) - 2, len(tokenizer) - 1]
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer) == len(load_tokenizer(str(folder)))
+    assert "<translate>" not in tokenizer.get_vocab()
+    with pytest.raises(InputError, match=r"entity_name_tags \['\[en\]', '\[/en\]'\] \(now None\)"):
+        workspace.train_here("tagged", "--resume_from_checkpoint", "last", *options[4:], lora_rank=4)
+    checkpoint = str(shutil.copytree(folder / "checkpoint-2", tmp_path / "checkpoint-2"))
+    workspace.train_here("again", "--resume_from_checkpoint", checkpoint, *options, lora_rank=4)
+    weights = workspace.weights("again")
+    assert all(torch.equal(weights[name], tensor) for name, tensor in workspace.weights("tagged").items())
+    blocks_of, eos = load_from_disk(workspace.folder / "dataset"), tokenizer.eos_token_id
+    settings = (len(tokenizer) - 2, len(tokenizer) - 1, 0.5, "right", True)
+    blocks = LeiaConstantLengthDataset(blocks_of, 64, *settings, article_end_token_id=eos)
+    texts = TokenTexts(tokenizer)
+    preview = ["preview_dataset.py", "--dataset_dir", workspace.folder / "dataset", "--num_samples", 3]
+    for model_dir in (workspace.folder / "model", folder):
+        shown = run_script(*preview, "--model_name", model_dir, "--config", folder).stdout
+        for block in islice(blocks, 3):
+            assert f"{texts.join(block['input_ids'].tolist())}\n" in shown
+    shown = run_script(*preview, "--model_name", folder, "--config", folder, "--separate_articles", "false").stdout
+    blocks = LeiaConstantLengthDataset(blocks_of, 64, *settings)
+    assert f"{texts.join(next(iter(blocks))['input_ids'].tolist())}\n" in shown, "the command line wins"
+
+
+def test_articles_that_nothing_separates_are_told_when_training_begins(workspace, tmp_path, capsys):
+    """Only where the tokenizer puts nothing around a text, and with what separates them."""
+    model = shutil.copytree(workspace.folder / "model", tmp_path / "model")
+    said = json.loads((model / "tokenizer.json").read_text()) | {"post_processor": None}
+    (model / "tokenizer.json").write_text(json.dumps(said))
+    dataset = shutil.copytree(workspace.folder / "dataset", tmp_path / "dataset")
+    (dataset / "manifest.json").unlink()
+    own = {"model_name_or_path": str(model), "wikipedia_dataset_dir": str(dataset)}
+    options = ["--max_steps", "1", "--save_steps", "1"]
+    workspace.train_here("run together", *options, **own)
+    told = "articles run into each other; separate_articles puts EOS between them"
+    assert told in capsys.readouterr().out
+    workspace.train_here("apart", *options, **own, separate_articles="true")
+    workspace.train_here("with BOS", *options)
+    assert told not in capsys.readouterr().out
 
 
 def test_adapters_are_merged_into_a_model_that_plain_transformers_loads(workspace, recwarn):
