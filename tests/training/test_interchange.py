@@ -182,37 +182,48 @@ def test_weights_beyond_the_range_of_a_precision_are_named(tmp_path):
     assert not list((tmp_path / "final").iterdir())
 
 
-@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float32, None], ids=str)
+@pytest.mark.parametrize(
+    ("stored", "dtype"),
+    [
+        (torch.bfloat16, torch.bfloat16),
+        (torch.float16, torch.bfloat16),
+        (torch.float16, torch.float32),
+        (torch.float32, torch.bfloat16),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("kind", ["llama", "llama tied", "gpt2"])
-def test_adapters_are_merged_in_32_bits_and_rounded_once(tmp_path, kind, stored):
-    """As if all were merged in 32 bits at once; the base is in memory as wide as it lies on disk."""
+def test_adapters_are_merged_in_32_bits_and_rounded_once(tmp_path, kind, stored, dtype):
+    """As if all were merged in 32 bits at once, though the base is in memory as wide as it lies on disk."""
     tokenizer, base, checkpoint = make_tokenizer(), tmp_path / "base", tmp_path / "checkpoint"
     tokenizer.save_pretrained(base)
-    make(kind, len(tokenizer)).to(stored or torch.float32).save_pretrained(base)
-    model = load_model(str(base), None, torch.bfloat16)
+    make(kind, len(tokenizer)).to(stored).save_pretrained(base)
+    model = load_model(str(base), "auto", torch.bfloat16)
     adapted = add_lora(model, 2, add_tags(model, tokenizer), seed=1)
     for name, weight in adapted.named_parameters():
         if "lora_" in name or "trainable_tokens_delta" in name:
             torch.nn.init.normal_(weight, std=0.1)
     adapted.save_pretrained(checkpoint)
-    fresh, whole = (load_model(str(base), None, torch.float32) for _ in range(2))
+
+    fresh, whole = (load_model(str(base), "auto", kept) for kept in (max(stored, dtype, key=width), torch.float32))
     for model in (fresh, whole):
         add_tags(model, make_tokenizer())
     whole = PeftModel.from_pretrained(whole, str(checkpoint)).merge_and_unload()
-    rows = slice(0, len(tokenizer) - 2)
-    for embedding in (
-        "get_output_embeddings",
-        "get_input_embeddings",
-    ):  # saved in 16 bits, but for the tags not trained
-        now, former = getattr(whole, embedding)().weight, getattr(fresh, embedding)().weight
-        part = rows if whole.config.tie_word_embeddings or embedding == "get_input_embeddings" else slice(None)
-        now.data[part] = former.data[part]
-    for dtype in (torch.bfloat16, torch.float32):
-        model = merged(checkpoint, str(base), False, dtype, stored)
-        expected = {name: tensor.to(dtype) for name, tensor in whole.state_dict().items()}
-        torch.testing.assert_close(model.state_dict(), expected, rtol=0, atol=0)
-        tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
-        assert tied == model.config.tie_word_embeddings == (kind != "llama")
+    # The checkpoint's embeddings have 16 bits; those of the tags in the input embeddings alone are trained.
+    inputs, outputs = whole.get_input_embeddings().weight, whole.get_output_embeddings().weight
+    tags = inputs.data[-2:].clone()
+    outputs.data.copy_(fresh.get_output_embeddings().weight)
+    inputs.data.copy_(fresh.get_input_embeddings().weight)
+    inputs.data[-2:] = tags
+    model = merged(checkpoint, str(base), False, dtype, stored)
+    expected = {name: tensor.to(dtype) for name, tensor in whole.state_dict().items()}
+    torch.testing.assert_close(model.state_dict(), expected, rtol=0, atol=0)
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    assert tied == model.config.tie_word_embeddings == (kind != "llama")
+
+
+def width(dtype):
+    return dtype.itemsize
 
 
 @pytest.mark.parametrize(
