@@ -168,7 +168,7 @@ def test_missing_datasets_are_named_each_with_its_command_and_told_before_the_fi
     result = run_here("run_table.py", *options, "--languages", "ja,sw", "--seeds", "42,43", "--run")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {tmp_path}/data ja, {tmp_path}/data sw: expected training datasets, ")
-    lines = run_here("run_table.py", *options, "--languages", "ja,sw").stdout.splitlines()
+    lines = run_here("run_table.py", *options, "--languages", "ja,sw").stderr.splitlines()
     for language in ("ja", "sw"):
         folder = f"{tmp_path}/data {language}"
         place = lines.index(f"# missing dataset {folder}; this makes it:")
