@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch.nn import Linear
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
@@ -59,9 +60,8 @@ def load_model(
             reason, failed = first_line(error).split(". ")[0].rstrip("."), error
     if is_free or attn_implementation == "eager":
         raise InputError(f"{name_or_path}: no model can be loaded from it ({reason})") from failed
-    other = load_model(
-        name_or_path, "auto", dtype, trust_remote_code, four_bits
-    )  # raises what is wrong with the model itself
+    # This raises what is wrong with the model itself.
+    other = load_model(name_or_path, "auto", dtype, trust_remote_code, four_bits)
     raise InputError(
         f"attn_implementation is {attn_implementation}: {type(other).__name__} cannot have it here ({reason}); "
         f"take {other.config._attn_implementation}, or auto"
@@ -151,7 +151,7 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-    settings |= {"exclude_modules": _read_by_kernels(model), "trainable_token_indices": list(tag_ids)}
+    settings |= {"exclude_modules": _without_adapters(model), "trainable_token_indices": list(tag_ids)}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "fan_in_fan_out is set")  # which peft then sets as GPT-2 needs it
@@ -166,16 +166,25 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
     return adapted
 
 
-def _read_by_kernels(model: PreTrainedModel) -> list[str]:
-    """The linear layers of state-space models (Mamba, Jamba) that are never called: the products of all of them are in
-    one kernel, which reads their weights and would not see an adapter."""
-    return [
+def _without_adapters(model: PreTrainedModel) -> list[str]:
+    """The linear layers where an adapter would not be seen or would be something else than a change of the weights:
+    those of state-space models (Mamba, Jamba) that are never called, since a kernel with the products of all of them
+    reads their weights; and those for which a model has a forward of its own (DeepSeek V4)."""
+    read_by_kernels = [
         f"{name}.{own_name}"
         for name, module in model.named_modules()
         if hasattr(module, "A_log")
         for own_name in ("x_proj", "dt_proj", "out_proj")
         if hasattr(module, own_name)
     ]
+    of_its_own = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, Linear)
+        and type(module).__module__.startswith(("transformers.models.", "transformers_modules."))
+        and type(module).forward is not Linear.forward
+    ]
+    return read_by_kernels + of_its_own
 
 
 def first_line(error: Exception) -> str:

@@ -234,7 +234,7 @@ def test_a_model_whose_config_asks_for_tuples_is_trained_too(tmp_path):
 
 
 def test_adapters_for_a_model_that_cannot_have_them_are_refused_in_one_line(monkeypatch):
-    monkeypatch.setattr("leia.training.model._read_by_kernels", lambda _: [])
+    monkeypatch.setattr("leia.training.model._without_adapters", lambda _: [])
     mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(InputError, match=r"^lora_rank is 2: MambaForCausalLM cannot .*; train all .* \(lora_rank 0\)$"):
         add_lora(mamba, 2, (48, 49), seed=1)
