@@ -85,7 +85,8 @@ def merged(
         weight.data.copy_(numbers)
     for name, layer in adapted.named_modules():
         if isinstance(layer, BaseTunerLayer):
-            weight = layer.get_base_layer().weight
+            own_name = getattr(layer, "parameter_name", "weight")  # experts have others
+            weight = getattr(layer.get_base_layer(), own_name)
             weight.data = weight.data.float()
             layer.merge()
             weight.data = convert(name, weight.data, dtype)

@@ -169,7 +169,7 @@ def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: 
 def _without_adapters(model: PreTrainedModel) -> list[str]:
     """The linear layers where an adapter would not be seen or would be something else than a change of the weights:
     those of state-space models (Mamba, Jamba) that are never called, since a kernel with the products of all of them
-    reads their weights; and those for which a model has a forward of its own (DeepSeek V4)."""
+    reads their weights; and those of which a model makes something else than one product (DeepSeek V4)."""
     read_by_kernels = [
         f"{name}.{own_name}"
         for name, module in model.named_modules()
@@ -178,13 +178,20 @@ def _without_adapters(model: PreTrainedModel) -> list[str]:
         if hasattr(module, own_name)
     ]
     of_its_own = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, Linear)
-        and type(module).__module__.startswith(("transformers.models.", "transformers_modules."))
-        and type(module).forward is not Linear.forward
+        name for name, module in model.named_modules() if isinstance(module, Linear) and not _is_product(module)
     ]
     return read_by_kernels + of_its_own
+
+
+def _is_product(layer: Linear) -> bool:
+    if not type(layer).__module__.startswith(("transformers.models.", "transformers_modules.")):
+        return True  # torch's own, or of a library of fewer bits
+    inputs = layer.weight.new_empty(1, layer.in_features)
+    try:
+        with torch.no_grad():
+            return layer(inputs).shape == (1, layer.out_features)
+    except RuntimeError:  # for another shape
+        return False
 
 
 def first_line(error: Exception) -> str:
