@@ -57,7 +57,7 @@ def load_tokenizer(
         raise InputError(f"{model_name}: has no tokenizer that loads ({reason}); {expected}") from error
     parts = deviating_parts(tokenizer, neutral) if neutral else ""
     if neutral and parts:
-        _say_once(
+        say_once(
             f"{model_name}: transformers would load {type(tokenizer).__name__} with that class's own {parts}; those of "
             "tokenizer.json are used, as in the paper"
         )
@@ -70,8 +70,8 @@ def load_tokenizer(
 _SAID: set[str] = set()
 
 
-def _say_once(line: str) -> None:
-    """Log a line on the first process of a launch, and once however often the tokenizer is loaded."""
+def say_once(line: str) -> None:
+    """Log a line on the first process of a launch, and once however often it is said."""
     if line not in _SAID and os.environ.get("RANK", "0") == "0":
         _SAID.add(line)
         logger.warning(line)
@@ -98,7 +98,7 @@ def choose_tags(tokenizer: PreTrainedTokenizerBase, tags: tuple[str, str]) -> No
     own = entity_name_tags(tokenizer)
     tokens = [tokenizer.convert_tokens_to_ids(tag) if tag in tokenizer.get_vocab() else None for tag in own]
     if own != tags and None not in tokens:
-        _say_once(
+        say_once(
             f"note: {tokenizer.name_or_path}: has the tags {own[0]} and {own[1]} of an earlier training; this one adds "
             f"{tags[0]} and {tags[1]}"
         )

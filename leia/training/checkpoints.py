@@ -75,7 +75,7 @@ def keep_newest(output_dir: Path, number: int | None) -> None:
     """Remove all checkpoints but the newest `number` (None: keep all), and what a killed process left."""
     partial_folder(output_dir).mkdir(exist_ok=True)
     steps = steps_saved(output_dir)
-    for old in steps if number == 0 else steps[: -(number or len(steps))]:
+    for old in steps[: max(0, len(steps) - number)] if number is not None else ():
         _remove(output_dir / f"checkpoint-{old}")
     remove_leftovers(output_dir)
 

@@ -5,9 +5,8 @@ All layers run through one function, which is given the layer: so torch compiles
 """
 
 import logging
-import os
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +16,7 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from leia.base.errors import InputError
-
-logger = logging.getLogger(__name__)
+from leia.data.tokenizers import say_once
 
 _aten = torch.ops.aten
 # What `selective` does not compute again.
@@ -68,7 +66,7 @@ def _run_watched(layer: torch.nn.Module, _: str, own: Callable | None, *args: An
     with _Watch() as watch:
         found = _run(layer, "full", own, *args, **kwargs)
     if watch.changed:
-        _say_once(f"{type(layer).__name__} changes its products in place: all of it is computed again")
+        say_once(f"{type(layer).__name__} changes its products in place: all of it is computed again")
     layer.forward = partial(_run, layer, "full" if watch.changed else "selective", own)
     return found
 
@@ -89,12 +87,6 @@ class _Watch(TorchDispatchMode):
         if is_kept(operation):
             self._kept |= _places(found)
         return found
-
-
-@cache
-def _say_once(line: str) -> None:
-    if os.environ.get("RANK", "0") == "0":
-        logger.warning(line)
 
 
 def _places(tensors: Any) -> dict[int, torch.Tensor]:

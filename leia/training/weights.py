@@ -51,11 +51,11 @@ def take_over_weights(checkpoint: Path, folder: Path, dtype: torch.dtype | None)
     file is held in memory at a time, in `dtype`. Raises `InputError` for values beyond its range."""
     for file in sorted(checkpoint.glob("model*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
-            changed = [name for name in tensors.keys() if _is_in_another(tensors.get_tensor(name), dtype)]  # noqa: SIM118
-            if changed:
+            changes = any(_is_in_another(tensors.get_tensor(name), dtype) for name in tensors.keys())  # noqa: SIM118
+            if changes:
                 converted = {name: convert(name, tensors.get_tensor(name), dtype) for name in tensors.keys()}  # noqa: SIM118
                 save_file(converted, folder / file.name, tensors.metadata())
-        if not changed:
+        if not changes:
             take_over(file, folder / file.name)
     for file in checkpoint.glob(INDEX):
         index = read_json(file, _ADVICE)

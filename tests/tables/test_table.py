@@ -307,6 +307,12 @@ rows: [{name: plain, label: P, run: "{language}_none", train: configs/train/tiny
 """
 
 
+def write_table(folder, part):
+    table = folder / "table.yaml"
+    table.write_text(LANGUAGES % f"name: p, title: P, {part}")
+    return table
+
+
 @pytest.mark.parametrize(
     ("part", "language"),
     [
@@ -324,9 +330,7 @@ rows: [{name: plain, label: P, run: "{language}_none", train: configs/train/tiny
 )
 def test_the_language_of_a_column_is_said_or_is_its_name(tmp_path, part, language):
     """The names of the harness's tasks end in anything: Latn, anatomy."""
-    table = tmp_path / "table.yaml"
-    table.write_text(LANGUAGES % f"name: p, title: P, {part}")
-    (column,) = load_table(table).parts[0].columns
+    (column,) = load_table(write_table(tmp_path, part)).parts[0].columns
     assert column.language == language
 
 
@@ -339,8 +343,7 @@ def test_the_language_of_a_column_is_said_or_is_its_name(tmp_path, part, languag
     ],
 )
 def test_a_column_without_a_language_is_told_where_runs_need_one(tmp_path, part, message):
-    table = tmp_path / "table.yaml"
-    table.write_text(LANGUAGES % f"name: p, title: P, {part}")
+    table = write_table(tmp_path, part)
     with pytest.raises(InputError) as error:
         load_table(table)
     assert message in str(error.value) and str(table) in str(error.value)
