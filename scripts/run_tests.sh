@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Lint and all tests, in an environment that it sets up itself. Further arguments go to pytest.
 #
-#   bash scripts/run_tests.sh               under 6 minutes after installation on 2 cores
+#   bash scripts/run_tests.sh               the short form, as CI runs it
 #   bash scripts/run_tests.sh -k corpus     what pytest understands
-#   bash scripts/run_tests.sh --thorough    the long form (more cases, more kills, slow settings), under an hour
+#   bash scripts/run_tests.sh --thorough    the long form (more cases, more kills, slow settings)
 set -euo pipefail
 if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"

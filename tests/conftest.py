@@ -59,7 +59,7 @@ RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="the long form of the tests, under an hour")
+    parser.addoption("--thorough", action="store_true", help="the long form of the tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

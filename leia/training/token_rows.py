@@ -12,7 +12,7 @@ from copy import deepcopy
 
 import torch
 from torch.nn import Parameter
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, __version__
 from transformers.initialization import no_init_weights
 
 from leia.base.errors import InputError
@@ -38,7 +38,19 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     new = sorted({*tokenizer.convert_tokens_to_ids(new_tags), *range(former, rows)})
     if new:
         _fill(model, min(known, former), new)
+    _refuse_what_has_no_rows(model, tag_ids)
     return tag_ids
+
+
+def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: tuple[int, int]) -> None:
+    """Gemma 3n has a table for a part of the tokens: transformers before 5.21 stops at others, in the first step."""
+    if model.config.model_type != "gemma3n_text" or tuple(map(int, __version__.split(".")[:2])) >= (5, 21):
+        return
+    if (rows := model.config.vocab_size_per_layer_input) <= max(tag_ids):
+        raise InputError(
+            f"{type(model).__name__}: vocab_size_per_layer_input is {rows}; transformers {__version__} stops at tokens "
+            "beyond it, as the two tags are; pip install -U transformers (5.21 or later)"
+        )
 
 
 def _vocabulary_lengths(config: PreTrainedConfig, known: int) -> dict[str, int]:

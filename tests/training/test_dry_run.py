@@ -60,6 +60,8 @@ TRIED = ["llama", "llama tied", "qwen3", "gemma2", "gemma3_text", "gpt2", "opt",
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_counted_without_numbers_is_what_torch_keeps(kind):
     """Weights, gradients and states of AdamW to the byte; what backward needs to 11%."""
+    if kind == "opt" and torch.__version__ < (2, 13):
+        pytest.skip("OPT asks for a number of its mask, which the meta device of this torch refuses")
     config = architectures.make(kind, 300).config
     for name, value in NO_DROPOUT.items():
         if hasattr(config, name):
