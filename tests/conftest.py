@@ -63,6 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in a shell's background; what the tests start would, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("normal", max_examples=200, deadline=None)
     settings.register_profile("thorough", max_examples=10_000, deadline=None)
     settings.load_profile("thorough" if config.getoption("--thorough") else "normal")
