@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 
 import torch
+from accelerate.utils import compare_versions
 from torch.nn import Parameter
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, __version__
 from transformers.initialization import no_init_weights
@@ -44,13 +45,13 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
 
 def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: tuple[int, int]) -> None:
     """Gemma 3n has a table for a part of the tokens: transformers before 5.21 stops at others, in the first step."""
-    if model.config.model_type != "gemma3n_text" or tuple(map(int, __version__.split(".")[:2])) >= (5, 21):
-        return
-    if (rows := model.config.vocab_size_per_layer_input) <= max(tag_ids):
-        raise InputError(
-            f"{type(model).__name__}: vocab_size_per_layer_input is {rows}; transformers {__version__} stops at tokens "
-            "beyond it, as the two tags are; pip install -U transformers (5.21 or later)"
-        )
+    if model.config.model_type == "gemma3n_text" and compare_versions("transformers", "<", "5.21"):
+        rows = model.config.vocab_size_per_layer_input
+        if rows <= max(tag_ids):
+            raise InputError(
+                f"{type(model).__name__}: vocab_size_per_layer_input is {rows}; transformers {__version__} stops at "
+                "tokens beyond it, as the two tags are; pip install -U transformers (5.21 or later)"
+            )
 
 
 def _vocabulary_lengths(config: PreTrainedConfig, known: int) -> dict[str, int]:
