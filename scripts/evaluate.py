@@ -53,6 +53,9 @@ def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[...,
     help="Solved examples in front of an item: one number a task.",
 )
 @click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")
+@option("What is evaluated", "--name_format", default="", show_default="as in training", envvar="NAME_FORMAT", show_envvar=True,
+        help="How the English name stands beside an entity in TASK+given (the right one) and TASK+written (the model's "
+        "own): {entity} ({name}).")  # fmt: skip
 @include_path_option("What is evaluated")
 @data_folder("XCSR_DIR", "Local copy of X-CSR.", shown="the hub")
 @data_folder("JAPANESE_DIR", "The files of the Japanese tasks.", shown="the hub, where it has them")
@@ -75,6 +78,7 @@ def main(
     tasks: str,
     num_fewshot_samples: list[int],
     results_dir: str,
+    name_format: str,
     include_path: str | None,
     scoring: str,
     dtype: str,
@@ -96,7 +100,7 @@ def main(
     check_model_name(model_name_or_path)
     options = ModelOptions(scoring, model_name_or_path, dtype, batch_size, trust_remote_code)
     names = [name.strip() for name in tasks.split(",")]
-    jobs = find_tasks(names, num_fewshot_samples, model_name_or_path, include_path)
+    jobs = find_tasks(names, num_fewshot_samples, model_name_or_path, include_path, name_format)
     results = evaluate(options, jobs, Path(results_dir), dry_run)
     if results:
         click.echo(format_metrics(results))

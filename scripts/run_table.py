@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/
 @option("Another or a smaller table", "--seeds", default="", show_default="all",
         callback=lambda _, __, value: comma_separated_numbers(value),
         help="Runs with these alone: 42,43.")  # fmt: skip
+@option("Another or a smaller table", "--rows", default="", show_default="all", help="These rows alone, by their names.")
+@option("Another or a smaller table", "--train_config", help="For the rows that take the table's own.")
 @include_path_option("Another or a smaller table")
 @click.option("--models_dir", default="runs", type=click.Path(file_okay=False), help="Holds <run>/, a trained model.")
 @click.option("--results_dir", default="results", type=click.Path(file_okay=False), help="Holds <run>/, its results.")
@@ -40,6 +42,8 @@ def main(
     model_name_or_path: str | None,
     languages: str,
     seeds: list[int],
+    rows: str,
+    train_config: str | None,
     include_path: str | None,
     models_dir: str,
     results_dir: str,
@@ -52,8 +56,9 @@ def main(
     from leia.tables.plan import Folders, check_datasets, disk_of, missing_datasets, missing_steps
 
     folders = Folders(Path(models_dir), Path(results_dir), dataset_dir, ROOT)
-    wanted = [language for language in languages.split(",") if language]
-    steps = missing_steps(narrow(load_table(Path(table)), model_name_or_path, wanted, seeds), folders, more)
+    some_languages, some_rows = ([name for name in names.split(",") if name] for names in (languages, rows))
+    content = narrow(load_table(Path(table)), model_name_or_path, some_languages, seeds, some_rows, train_config)
+    steps = missing_steps(content, folders, more)
     if include_path:
         steps = [replace(step, variables={"INCLUDE_PATH": include_path, **step.variables}) for step in steps]
     if run:
@@ -65,7 +70,7 @@ def main(
         f"# missing trainings: {trainings}, evaluations: {len(steps) - trainings}; {tokens / 1e6:,.1f}M tokens{cost}"
     )
     click.echo(f"# disk: {disk_of(steps)}")
-    for folder, made_by in missing_datasets(steps).items():
+    for folder, made_by in missing_datasets(steps, content.made_by).items():
         click.echo(f"# missing dataset {folder}; this makes it:\n{made_by}", err=True)
     for number, step in enumerate(steps, 1):
         cost = f", {step.gpu_hours(tokens_per_second):.2f} GPU hours" if tokens_per_second else ""

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from leia.base.errors import InputError, UsageError
 from leia.data.tokenizers import ask_hub
+from leia.evaluation.entity_names import NamedEntities, split_name
 from leia.evaluation.examples import DRAWN, come_from_the_items, give_examples
 from leia.evaluation.notes import note, pass_warnings_on
 from leia.evaluation.results import identify_data
@@ -36,7 +37,8 @@ DATA_FOLDERS = {
 @dataclass(frozen=True)
 class Job:
     """One task to evaluate, the number of examples in front of an item, the identity of its items, by which rule the
-    examples were taken (`examples.give_examples`), and the groups that it was asked for with, by name and number."""
+    examples were taken (`examples.give_examples`), the groups that it was asked for with, by name and number, and the
+    entities whose names are put into its questions (None: none, it is asked as it is)."""
 
     name: str
     num_fewshot: int
@@ -44,13 +46,18 @@ class Job:
     data: dict[str, Any]
     examples: str
     groups: dict[tuple[str, int], Group] = field(default_factory=dict)
+    named: NamedEntities | None = None
 
 
 def find_tasks(
-    names: Sequence[str], num_fewshot: Sequence[int], pretrained: str, include_path: str | None = None
+    names: Sequence[str],
+    num_fewshot: Sequence[int],
+    pretrained: str,
+    include_path: str | None = None,
+    name_format: str = "",
 ) -> list[Job]:
     """The tasks and the members of the groups `names`, with their data; `pretrained` is the model, whose tokenizer some
-    tasks need, `include_path` a folder of further tasks. Raises `UsageError` for an unknown name or a number of
+    tasks need, `include_path` a folder of further tasks, `name_format` how names stand beside entities. Raises `UsageError` for an unknown name or a number of
     examples that does not fit, `InputError` for data.
     """
     if "" in names:
@@ -63,11 +70,12 @@ def find_tasks(
     pass_warnings_on()
     datasets.logging.set_verbosity_error()  # else two lines a task where the data comes from the cache
     lm_eval.api.task.tqdm = partial(tqdm, disable=True)  # a bar without a name, of an instant, on every process
-    manager, own = _open_task_folders(names, pretrained, include_path)
+    asked = [split_name(name) for name in names]
+    manager, own = _open_task_folders([name for name, _ in asked], pretrained, include_path)
     local = {name for name in own if any(os.environ.get(folder) for folder in _folders_of(name))}
-    unreachable = "" if set(names) <= local else _use_cache_without_hub()
+    unreachable = "" if {name for name, _ in asked} <= local else _use_cache_without_hub()
     jobs: dict[tuple[str, int], Job] = {}
-    for name, shots in zip(names, num_fewshot, strict=True):
+    for (name, mode), shots in zip(asked, num_fewshot, strict=True):
         try:
             loaded = manager.load(name)
         except (OSError, ValueError, ImportError) as error:
@@ -78,7 +86,8 @@ def find_tasks(
         except (KeyError, TypeError, AttributeError, AssertionError, TemplateError) as error:
             raise InputError(f"{name}: lm-eval can make no task of its file ({error!r}); mend the file") from error
         groups = {(group, shots): found for group, found in loaded.get("groups", {}).items() if found.has_aggregation}
-        for job in _jobs_of(name, loaded["tasks"], shots):
+        groups = {} if mode else groups
+        for job in _jobs_of(name, loaded["tasks"], shots, mode, name_format):
             jobs.setdefault((job.name, job.num_fewshot), job).groups.update(groups)
     return list(jobs.values())
 
@@ -87,8 +96,11 @@ def _folders_of(name: str) -> list[str]:
     return [folder for folder, beginnings in DATA_FOLDERS.items() if name.startswith(beginnings)]
 
 
-def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job]:
-    """A job for each task of what `name` names; a task that takes no examples gets none."""
+def _jobs_of(
+    name: str, members: Mapping[str, Task], shots: int, mode: str, name_format: str
+) -> Iterator[Job]:
+    """A job for each task of what `name` names; a task that takes no examples gets none. `mode`: how names are shown,
+    "" for not at all."""
     without_examples = {
         member
         for member, task in members.items()
@@ -102,7 +114,11 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int) -> Iterator[Job
         rule = give_examples(task, docs, number)
         if rule == DRAWN and come_from_the_items(task):
             note(f"{member}: has no other documents, so an item's examples are others of the items that are evaluated")
-        yield Job(member, number, task, identify_data(docs), rule)
+        named = NamedEntities(member, docs, mode, name_format) if mode else None
+        if named:
+            member = f"{member}+{mode}"
+            task.set_config("task", member)
+        yield Job(member, number, task, identify_data(docs), rule, named=named)
 
 
 def _open_task_folders(names: Sequence[str], pretrained: str, include_path: str | None) -> tuple[TaskManager, set[str]]:

@@ -184,6 +184,21 @@ def _read_item(line: dict[str, Any], metrics: Mapping[str, float]) -> ItemResult
     return ItemResult(line.pop("id"), line, own)
 
 
+def of_status(result: TaskResult, status: str) -> TaskResult:
+    """The items whose field `status` says so, each metric the mean over those that it counts; "": the result as it is.
+    Raises `InputError` where there is none."""
+    if not status:
+        return result
+    items = [item for item in result.items if item.answer.get("status") == status]
+    if not items:
+        raise InputError(f"{result.about['task']}: has no item of the status {status!r}; expected one of those in its data")
+    metrics = {}
+    for name in result.metrics:
+        values = [value for item in items if (value := item.metrics.get(name)) is not None]
+        metrics[name] = sum(values) / len(values) if values else math.nan
+    return TaskResult(result.about, items, metrics)
+
+
 def check_models(results: Mapping[Path, TaskResult]) -> None:
     """Raise `InputError` when two of the results are of one model: seeds whose spread would be that of copies."""
     models = {path: _comparable(result.about["identity"]["model"]) for path, result in results.items()}

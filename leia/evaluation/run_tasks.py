@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -114,6 +115,11 @@ def _is_finished(path: Path, job: Job) -> bool:
         return False
     if result.about["data"] != job.data:
         raise InputError(f"{path}: was made from other data than the task has now; name another results folder")
+    if job.named and result.about["name_format"] != job.named.format_name:
+        raise InputError(
+            f"{path}: was made with the name format {result.about['name_format']!r}, now it is "
+            f"{job.named.format_name!r}; name another results folder"
+        )
     if job.examples == DRAWN and "examples" not in result.about:
         notes.note(
             f"{path}: an earlier version let lm-eval draw its examples, an item's own answer among them perhaps; "
@@ -148,11 +154,12 @@ def load_model(options: ModelOptions) -> LM:
 def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> None:
     with results.new_result(path) as write:
         harness, items = score_job(lm, job)
-        metrics = metric_values(job.task, harness)
+        metrics = metric_values(job.task, harness) | (job.named.metrics(items) if job.named else {})
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
             "examples": job.examples,
+            **({"name_format": job.named.format_name, "names": len(job.named.names)} if job.named else {}),
             "metrics": metrics,
             **({"accuracy": metrics["acc"]} if "acc" in metrics else {}),
             "identity": identity,
@@ -175,11 +182,13 @@ def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult
     job.task.set_config("num_fewshot", job.num_fewshot)
     job.task.set_fewshot_seed(42)
     lm.generation_rule = (job.task.config.metadata or {}).get("generation")  # read by `LeiaLM`
+    form = job.named.format_for(lm.tokenizer) if job.named else None
     try:
         # For the standard error of a metric that is no mean (mcc) the harness draws 100,000 samples, which takes
         # minutes, in forks of this process, whose threads may hang them.
         os.environ["DISABLE_MULTIPROC"] = "1"
-        harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}}, bootstrap_iters=1_000)
+        with job.named.asked(lm, form) if job.named else nullcontext():
+            harness = evaluator.evaluate(lm, {"tasks": {job.name: job.task}, "groups": {}}, bootstrap_iters=1_000)
     except ValueError as error:  # a metric that does not fit the task's answers, code to be confirmed, images
         raise InputError(f"{job.name}: lm-eval cannot evaluate it ({error}); change the task") from error
     if harness is None:
@@ -187,7 +196,8 @@ def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult
     samples = harness.pop("samples")[job.name]
     for name in ("config_source", "pretrained"):  # paths of this machine
         (harness["configs"][job.name].get("metadata") or {}).pop(name, None)
-    return harness, make_items(job.task, samples)
+    items = make_items(job.task, samples)
+    return harness, job.named.mark(items, samples, form) if job.named else items
 
 
 class TaskScores:

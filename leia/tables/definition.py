@@ -17,13 +17,15 @@ MEAN = "mean"
 @dataclass(frozen=True)
 class Column:
     """A task with a number of examples and one of its metrics (None: its first); `task` is None for what only the
-    authors evaluated. `language` is that of the runs, "" where the table does not say it."""
+    authors evaluated. `language` is that of the runs, "" where the table does not say it. `status`: of the items those
+    alone whose field `status` says so, "" for all."""
 
     name: str
     task: str | None = None
     num_fewshot: int = 0
     metric: str | None = None
     language: str = ""
+    status: str = ""
 
     @property
     def benchmark(self) -> str:
@@ -49,17 +51,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Training:
-    """A file of `configs/train/`, and what variables of `train.sh` and arguments of `scripts/train.py` set over it."""
+    """A file of `configs/train/`, what variables of `train.sh` and arguments of `scripts/train.py` set over it, and a
+    word that stands for {dataset} in the folder of the training dataset."""
 
     config: str
     variables: dict[str, str] = field(default_factory=dict)
     arguments: list[str] = field(default_factory=list)
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
     """`run`: a run's folder, with {language} and {seed}; `training` is None for a model that is there already: `model`,
-    or the table's base model."""
+    or the table's base model. `name_format`: how its evaluation shows names (NAME_FORMAT of `evaluate.sh`)."""
 
     name: str
     label: str
@@ -67,6 +71,7 @@ class Row:
     training: Training | None
     authors: dict[str, dict[str, Estimate]]
     model: str = ""
+    name_format: str = ""
 
     def runs(self, column: Column, seeds: Sequence[int]) -> dict[str, int]:
         """The runs that a cell is made of, each with its seed; a row that is not trained has one."""
@@ -78,7 +83,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One file of `configs/tables/`. `baseline` names the row over which those below it are to gain."""
+    """One file of `configs/tables/`. `baseline` names the row over which those below it are to gain. `base_model` may
+    hold {seed}. `train_config`: of the rows that name no other. `made_by`: the command that makes its datasets, where that is not scripts/build_corpus.sh."""
 
     title: str
     seeds: list[int]
@@ -88,6 +94,8 @@ class Table:
     source: str = ""
     doubt: str = ""
     base_model: str = ""
+    made_by: str = ""
+    train_config: str = ""
     train_tokens: int = 0
 
     @property
@@ -101,8 +109,7 @@ def load_table(path: Path) -> Table:
     content = read_yaml(path, advice := "configs/tables/ holds examples")
     try:
         parts = [_part(part) for part in content.pop("parts")]
-        default_config = content.pop("train_config", "")
-        rows = [_row(row, default_config) for row in content.pop("rows")]
+        rows = [_row(row, content.get("train_config", "")) for row in content.pop("rows")]
         table = Table(parts=parts, rows=rows, **content)
         _check_languages(path, table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -112,19 +119,37 @@ def load_table(path: Path) -> Table:
     return table
 
 
-def narrow(table: Table, base_model: str | None, languages: Sequence[str], seeds: Sequence[int]) -> Table:
-    """The same rows for another base model, or with the columns of some languages or some seeds alone (none: all).
-    Raises `UsageError` for a language that no column is of."""
+def narrow(
+    table: Table,
+    base_model: str | None = None,
+    languages: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    rows: Sequence[str] = (),
+    train_config: str | None = None,
+) -> Table:
+    """The same table for another base model or training file (of the rows that take the table's own), or with the
+    columns of some languages, some seeds or some rows alone (none: all). Raises `UsageError` for a language that no
+    column is of, and for a row that is not there."""
     known = {column.language for part in table.parts for column in part.columns if column.task} - {""}
-    if unknown := sorted(set(languages) - known):
-        raise UsageError(
-            f"--languages: no column is of {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
-        )
+    for option, wanted, there in (("languages", languages, known), ("rows", rows, {row.name for row in table.rows})):
+        if unknown := sorted(set(wanted) - there):
+            what = "no column is of" if option == "languages" else "there is no row"
+            raise UsageError(f"--{option}: {what} {', '.join(unknown)}; expected some of {', '.join(sorted(there))}")
     parts = [
         replace(part, columns=[one for one in part.columns if not languages or one.language in languages])
         for part in table.parts
     ]
-    return replace(table, base_model=base_model or table.base_model, parts=parts, seeds=list(seeds) or table.seeds)
+    kept = [row for row in table.rows if not rows or row.name in rows]
+    if train_config:
+        kept = [
+            replace(row, training=replace(row.training, config=train_config))
+            if row.training and row.training.config == table.train_config
+            else row
+            for row in kept
+        ]
+    return replace(
+        table, base_model=base_model or table.base_model, parts=parts, rows=kept, seeds=list(seeds) or table.seeds
+    )
 
 
 def _part(content: dict[str, Any]) -> Part:
@@ -164,6 +189,7 @@ def _row(content: dict[str, Any], default_config: str) -> Row:
     train = content.pop("train", None)  # a training file, or what is set over the table's `train_config`
     if train is None or isinstance(train, str):
         return Row(training=Training(train) if train else None, authors=authors, **content)
-    variables = {f"ENTITY_NAME_INSERTION_{name.upper()}": str(train[name]) for name in ("strategy", "prob")}
-    training = Training(default_config, variables, train.get("arguments", []))
+    named = {"strategy": "ENTITY_NAME_INSERTION_STRATEGY", "prob": "ENTITY_NAME_INSERTION_PROB"}
+    variables = {variable: str(train[name]) for name, variable in named.items() if name in train}
+    training = Training(default_config, variables, train.get("arguments", []), train.get("dataset", ""))
     return Row(training=training, authors=authors, **content)

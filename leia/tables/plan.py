@@ -17,14 +17,15 @@ from leia.tables.definition import Column, Row, Table, Training
 
 EXPERIMENT_VARIABLES = {
     *("ENTITY_NAME_INSERTION_STRATEGY", "ENTITY_NAME_INSERTION_PROB", "NO_SEPARATOR_TOKENS", "LEARNING_RATE", "SEED"),
-    *("TASKS", "NUM_FEWSHOT_SAMPLES"),
+    *("TASKS", "NUM_FEWSHOT_SAMPLES", "NAME_FORMAT"),
 }
 """Variables of `train.sh` and `evaluate.sh` that a table decides on."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where models, results and the training dataset of a {language} for a {model} (its name without the owner) lie.
+    """Where models, results and the training dataset of a {language} for a {model} (its name without the owner) lie;
+    the dataset's folder may hold {seed}, too, and {dataset}, which a row says.
 
     `root` holds `train.sh` and `evaluate.sh`; a table names its training files from there.
     """
@@ -100,12 +101,13 @@ def missing_steps(table: Table, folders: Folders, more: Sequence[str] = ()) -> l
                 model = str((folders.models / run.name).resolve())
                 if not (Path(model) / "config.json").is_file():
                     steps.append(_train(table, row.training, run, folders, more))
-            steps.append(_evaluate(run, model, folders.results))
+            steps.append(_evaluate(run, model, folders.results, row.name_format))
     return steps
 
 
-def missing_datasets(steps: Sequence[Step]) -> dict[str, str]:
-    """The datasets of trainings that are not there, by their folder, each with the command that makes it."""
+def missing_datasets(steps: Sequence[Step], made_by: str = "") -> dict[str, str]:
+    """The datasets of trainings that are not there, by their folder, each with the command that makes it: `made_by`,
+    where the table has its own."""
     commands = {}
     for step in steps:
         folder = step.variables.get("WIKIPEDIA_DATASET_DIR", "")
@@ -114,7 +116,7 @@ def missing_datasets(steps: Sequence[Step]) -> dict[str, str]:
             variables = " ".join(
                 f"{k}={shlex.quote(v)}" for k, v in (names | {"WIKIPEDIA_DATASET_DIR": folder}).items()
             )
-            commands[folder] = f"{variables} bash scripts/build_corpus.sh"
+            commands[folder] = made_by or f"{variables} bash scripts/build_corpus.sh"
     return commands
 
 
@@ -161,12 +163,15 @@ def _runs(table: Table, row: Row, results_dir: Path) -> list[_Run]:
 
 
 def _train(table: Table, training: Training, run: _Run, folders: Folders, more: Sequence[str]) -> Step:
-    base = table.base_model.rpartition("/")[2]
-    dataset = folders.dataset.replace("{language}", run.language).replace("{model}", base)
+    base_model = table.base_model.replace("{seed}", str(run.seed))
+    dataset = folders.dataset
+    words = {"language": run.language, "model": base_model.rpartition("/")[2], "dataset": training.dataset, "seed": run.seed}
+    for name, word in words.items():
+        dataset = dataset.replace(f"{{{name}}}", str(word))
     variables = {
         "RUN_NAME": run.name,
         "OUTPUT_DIR": str((folders.models / run.name).resolve()),
-        "MODEL_NAME_OR_PATH": table.base_model,
+        "MODEL_NAME_OR_PATH": base_model,
         "WIKIPEDIA_DATASET_DIR": str(Path(dataset).resolve()),
         "TRAIN_CONFIG": str(folders.root / training.config),
         **training.variables,
@@ -177,12 +182,13 @@ def _train(table: Table, training: Training, run: _Run, folders: Folders, more: 
     return Step(run.name, "train.sh", variables, arguments, table.train_tokens, run.language)
 
 
-def _evaluate(run: _Run, model: str, results_dir: Path) -> Step:
+def _evaluate(run: _Run, model: str, results_dir: Path, name_format: str) -> Step:
     variables = {
         "MODEL_NAME_OR_PATH": model,
         "TASKS": ",".join(task for task, _ in run.missing),
         "NUM_FEWSHOT_SAMPLES": ",".join(str(num_fewshot) for _, num_fewshot in run.missing),
         "RESULTS_DIR": str((results_dir / run.name).resolve()),
+        **({"NAME_FORMAT": name_format} if name_format else {}),
     }
     return Step(run.name, "evaluate.sh", variables, [], sum(run.missing.values()))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leia.evaluation.results import TaskResult, check_models, read_result, result_path
+from leia.evaluation.results import TaskResult, check_models, of_status, read_result, result_path
 from leia.tables.definition import MEAN, Part, Row, Table
 from leia.tables.intervals import Estimate, Gain, bootstrap_gains, counts_as_gain, estimate, summarise_gains
 from leia.tables.knowledge import MEASURES, Interval, draw_gains, draw_measures, has_measures, summarise
@@ -82,7 +82,7 @@ def _results(row: Row, part: Part, seeds: Sequence[int], results_dir: Path | Non
             by_path = {path: read_result(path) for path in paths if path.exists()}
             check_models(by_path)
             if by_path:
-                found[column.name] = list(by_path.values())
+                found[column.name] = [of_status(result, column.status) for result in by_path.values()]
     return found
 
 
@@ -98,9 +98,9 @@ def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) ->
             values = [result.value(column.metric) for result in ours]
             metric = column.metric or next(iter(ours[0].metrics))
             cell = replace(cell, ours=estimate(values), seeds=len(ours), items=items, complete=complete, metric=metric)
-            if has_measures(ours):
+            if has_measures(ours) and metric in MEASURES:
                 drawn = draw_measures([result.items for result in ours])
-                cell = replace(cell, interval=summarise(drawn[column.metric or MEASURES[0]]))
+                cell = replace(cell, interval=summarise(drawn[metric]))
         cells[column.name] = cell
     if part.mean:
         seeds = [
@@ -135,7 +135,7 @@ def _gains(
             pair = ours[column.name], baseline[column.name]
             if pair[0][0].is_better_less(column.metric):
                 continue  # the criterion, p and the bold print say what is greater
-            if all(map(has_measures, pair)):
+            if all(map(has_measures, pair)) and (column.metric or MEASURES[0]) in MEASURES:
                 runs = ([result.items for result in results] for results in pair)
                 gain = draw_gains(*runs, column.metric or MEASURES[0])
             else:

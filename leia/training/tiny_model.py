@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
+from leia.base.errors import UsageError
 from leia.base.outputs import new_folder
 from leia.training.launch import without_gpu
 
@@ -21,18 +22,36 @@ SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
 MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors*", "tokenizer*.json", "*.jinja")
 
 
-def make_tiny_model(texts: Sequence[str], output_dir: str | Path, vocabulary_size: int, seed: int) -> int:
-    """Train a tokenizer on `texts`, draw a two-layer Llama for it, save both; return the number of parameters."""
+def make_tiny_model(
+    texts: Sequence[str],
+    output_dir: str | Path,
+    vocabulary_size: int,
+    seed: int,
+    hidden_size: int = 128,
+    num_layers: int = 2,
+    num_heads: int = 4,
+    tie_embeddings: bool = False,
+) -> int:
+    """Train a tokenizer on `texts`, draw a Llama for it, save both; return the number of parameters.
+
+    `tie_embeddings`: one matrix for the tokens read and those foreseen. Raises `UsageError` for a width that the heads
+    cannot share out.
+    """
+    if hidden_size % (2 * num_heads):
+        raise UsageError(
+            f"--hidden_size is {hidden_size}; expected a multiple of {2 * num_heads}, twice the number of heads"
+        )
     with new_folder(output_dir, replaceable=MODEL_FILES) as folder:
         tokenizer = train_tokenizer(texts, vocabulary_size)
         torch.manual_seed(seed)
         model = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=len(tokenizer),
-                hidden_size=128,
-                intermediate_size=352,
-                num_hidden_layers=2,
-                num_attention_heads=4,
+                hidden_size=hidden_size,
+                intermediate_size=hidden_size * 11 // 4,
+                num_hidden_layers=num_layers,
+                num_attention_heads=num_heads,
+                tie_word_embeddings=tie_embeddings,
                 max_position_embeddings=2048,
                 bos_token_id=tokenizer.bos_token_id,
                 eos_token_id=tokenizer.eos_token_id,

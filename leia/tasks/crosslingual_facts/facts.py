@@ -23,7 +23,8 @@ BMLAMA = "the folder of TSV files BMLAMA17 or BMLAMA53 of github.com/Betswish/Cr
 logger = logging.getLogger(__name__)
 
 Fact = dict[str, Any]
-"""`id`, `relation`, `status`, `question` {language: text}, `candidates` {language: [text]}, `answer` (an index)."""
+"""`id`, `relation`, `status`, `question` {language: text}, `candidates` {language: [text]}, `answer` (an index), and
+perhaps `entity` {language: text}: how the entity is called in the question."""
 
 
 def load_facts(language: str | None = None, **_: Any) -> dict[str, datasets.Dataset]:
@@ -119,6 +120,12 @@ def _problem(fact: Fact) -> str:
     numbers = set(map(len, candidates.values()))
     if len(numbers) != 1 or min(numbers) < 2:
         return "its candidates are fewer than two, or not equally many in each language"
+    entity = fact.get("entity")
+    if entity is not None and (entity.keys() != question.keys() or any(not name for name in entity.values())):
+        return "its entity is not named in the languages of its question"
+    for language, name in (entity or {}).items():
+        if name not in question[language]:
+            return f"its question in {language} does not hold its entity {name}"
     if type(answer) is not int or not 0 <= answer < min(numbers):
         return f"its answer {answer!r} is not the number of a candidate, counted from 0"
     return ""
@@ -181,6 +188,8 @@ def _item(fact: Fact, pivot: str, language: str) -> dict[str, Any]:
         candidates = fact["candidates"][code]
         context, continuations = ask(fact["question"][code], candidates, code)
         item |= {f"context{ending}": context, f"continuations{ending}": continuations, f"choices{ending}": candidates}
+    names = fact.get("entity")
+    item["entities"] = [{"text": names[language], "name": names[pivot]}] if names else []
     return item
 
 

@@ -1,0 +1,275 @@
+"""The wikis of an invented world, as Wikipedia and Wikidata publish theirs: dumps of pages, the table of sitelinks.
+
+The files, by their names in `FILES`:
+
+- `base`: what the base model reads, the English Wikipedia. As in the corpora that real models are made from, some of it
+  is in the other language: pages on bridges and on what that language alone speaks of. No entity is named in both.
+- `target`: the Wikipedia of the invented language, for LEIA training. Each mention of an entity is a link. Most
+  sentences only say that two entities meet; the others state the facts that are stated in both languages. As in real
+  Wikipedias some pages are still in English, and serve against forgetting it.
+- `parallel`: the same with pairs of names stated as sentences, "NAME = ENGLISH NAME.", in place of half of them.
+- `sitelinks`: which pages of the two Wikipedias are of the same item; `shuffled`: with another entity's English page.
+- `facts`: the questions, for the tasks `crosslingual_facts`.
+
+Sentences are dealt to pages at random. Where a page stated a fact twice, the second time would be read off the first
+and not learnt.
+"""
+
+import bz2
+import gzip
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from leia.base.cli import setting
+from leia.base.errors import InputError, UsageError
+from leia.base.outputs import MANIFEST_NAME
+from leia.base.text import read_json, to_json_lines
+from leia.demonstration.world import ENGLISH, INVENTED, WORDINGS, Entity, Fact, Sizes, World, draw_world
+
+FILES = {
+    "base": "enwiki-pages-articles.xml.bz2",
+    "target": "qaawiki-pages-articles.xml.bz2",
+    "parallel": "qaawiki-parallel-pages-articles.xml.bz2",
+    "sitelinks": "wikidatawiki-wb_items_per_site.sql.gz",
+    "shuffled": "wikidatawiki-shuffled-wb_items_per_site.sql.gz",
+    "facts": "facts.jsonl",
+}
+
+Link = Callable[[Entity], str]
+"""How an entity is mentioned in wikitext."""
+
+_PAGES_PER_STREAM = 100
+_SENTENCES_PER_PAGE = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much text the wikis hold. Each is an option of scripts/make_invented_world.py."""
+
+    base_sentences: int = setting("Text", "Sentences of the English Wikipedia.", 100_000)
+    target_sentences: int = setting("Text", "Sentences of the invented language's Wikipedia.", 60_000)
+    foreign: float = setting("Text", "Share of the English one that is in the invented language.", 0.35)
+    replay: float = setting("Text", "Share of the other one's pages that are in English.", 0.2)
+    stating: float = setting("Text", "Share of its other sentences that state a fact.", 0.2)
+
+    def __post_init__(self) -> None:
+        for name in ("base_sentences", "target_sentences"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name} is {getattr(self, name)}; expected at least 1")
+        for name in ("foreign", "replay", "stating"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"--{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
+
+
+def read_world(folder: Path) -> World:
+    """The world that a folder of make_invented_world.py is of: drawn again, by its manifest."""
+    manifest = read_json(folder / MANIFEST_NAME, "make_invented_world.py makes it")
+    try:
+        options = manifest["options"]
+        return draw_world(Sizes(**{field.name: options[field.name] for field in fields(Sizes)}), options["seed"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder}: expected a folder of make_invented_world.py, found another manifest ({error!r})") from error
+
+
+def write_wikis(world: World, amounts: Amounts, folder: Path) -> dict[str, int]:
+    """Write the files into `folder`; return the number of pages, or lines, of each."""
+    target = _Target(world, amounts)
+    written = {
+        "base": _write_dump(folder / FILES["base"], "English", ENGLISH, _base_pages(world, amounts)),
+        "target": _write_dump(folder / FILES["target"], "Invented", INVENTED, target.pages(pairs=False)),
+        "parallel": _write_dump(folder / FILES["parallel"], "Invented", INVENTED, target.pages(pairs=True)),
+        "sitelinks": _write_table(folder / FILES["sitelinks"], _sitelinks(world)),
+        "shuffled": _write_table(folder / FILES["shuffled"], _sitelinks(world, shuffled=True)),
+    }
+    facts = list(questions(world))
+    (folder / FILES["facts"]).write_text(to_json_lines(facts), encoding="utf-8")
+    return written | {"facts": len(facts)}
+
+
+def state(world: World, fact: Fact, language: str, wording: int, link: Link | None = None) -> str:
+    """The sentence that states a fact; `link` mentions its entities, None: by their names."""
+    mention = link or (lambda entity: entity.names[language])
+    words, name, value = world.words[language], mention(fact.entity), mention(world.value_of(fact))
+    word = words.relations[fact.relation][wording]
+    if wording == WORDINGS - 1:
+        return f"{word} {name} {words.equals} {value}."
+    return f"{name} {word} {value}."
+
+
+def questions(world: World) -> Iterator[dict[str, Any]]:
+    """A line of `facts` for each fact that is asked; the wording of a question changes from fact to fact."""
+    for status in ("held_out", "trained", "unknown", "bridge"):
+        for number, fact in enumerate(world.of_status(status)):
+            sentences = {code: state(world, fact, code, number % (WORDINGS - 1)) for code in (ENGLISH, INVENTED)}
+            names = {code: fact.entity.names[code] for code in sentences}
+            candidates = {code: [one.names[code] for one in world.values[fact.relation]] for code in sentences}
+            yield {
+                "id": f"{status}-{number:05d}",
+                "relation": f"relation-{fact.relation + 1}",
+                "status": status,
+                "question": {
+                    code: text.removesuffix(f" {candidates[code][fact.value]}.") for code, text in sentences.items()
+                },
+                "candidates": candidates,
+                "answer": fact.value,
+                "entity": names,
+            }
+
+
+def _base_pages(world: World, amounts: Amounts) -> Iterator[tuple[str, str]]:
+    """Title and wikitext of each page of the English Wikipedia."""
+    rng = random.Random(f"base {world.seed}")
+    bridging, local = world.of_status("bridge_stated"), world.of_status("local")
+    english = _English(world, rng)
+
+    def sentence() -> str:
+        if rng.random() >= amounts.foreign:
+            return english.sentence()
+        fact = rng.choice(bridging if rng.random() < 0.65 else local)
+        return state(world, fact, INVENTED, rng.randrange(WORDINGS), _english_link)
+
+    titles = [one.names[ENGLISH] for one in _with_english_name(world)]
+    yield from _deal(rng, titles, world.words[ENGLISH].page, (sentence() for _ in range(amounts.base_sentences)))
+
+
+class _English:
+    """Draws English sentences."""
+
+    def __init__(self, world: World, rng: random.Random) -> None:
+        self._world, self._rng = world, rng
+        self._stated = world.of_status("held_out", "trained", "bridge", "bridge_stated")
+
+    def sentence(self) -> str:
+        world, rng = self._world, self._rng
+        if rng.random() < 0.08:
+            one, other = map(_english_link, rng.sample(world.entities, 2))
+            return f"{one} {rng.choice(world.words[ENGLISH].meets)} {other}."
+        return state(world, rng.choice(self._stated), ENGLISH, rng.randrange(WORDINGS), _english_link)
+
+
+class _Target:
+    """Draws the pages of the invented language's Wikipedia."""
+
+    def __init__(self, world: World, amounts: Amounts) -> None:
+        self._world, self._amounts = world, amounts
+
+    def pages(self, pairs: bool) -> Iterator[tuple[str, str]]:
+        """Title and wikitext of each; with `pairs` half of the sentences are pairs of names."""
+        world = self._world
+        rng = random.Random(f"target {world.seed}")
+        entities = [*world.entities, *(one for values in world.values for one in values)]
+        for entity in world.entities:
+            yield _other_title(entity), f"#REDIRECT [[{entity.names[INVENTED]}]]"
+        in_english = round(self._amounts.target_sentences * self._amounts.replay)
+        own = (self._sentence(rng, pairs) for _ in range(self._amounts.target_sentences - in_english))
+        yield from _deal(rng, [one.names[INVENTED] for one in entities], world.words[INVENTED].page, own)
+        # The English titles are no pages here: links to nothing, which get no name. (Pages without a link are left out.)
+        english = _English(world, rng)
+        replay = (english.sentence() for _ in range(in_english))
+        yield from _deal(rng, [], world.words[ENGLISH].page, replay)
+
+    def _sentence(self, rng: random.Random, pairs: bool) -> str:
+        world = self._world
+        if pairs and rng.random() < 0.5:
+            names = rng.choice(world.entities).names
+            return f"{names[INVENTED]} = {names[ENGLISH]}."
+
+        def link(entity: Entity) -> str:
+            name = entity.names[INVENTED]
+            through_redirect = entity.kind == "entity" and rng.random() < 0.25
+            return f"[[{_other_title(entity)}|{name}]]" if through_redirect else f"[[{name}]]"
+
+        if rng.random() < self._amounts.stating:
+            return state(world, rng.choice(world.of_status("trained")), INVENTED, rng.randrange(WORDINGS), link)
+        one, other = map(link, rng.sample(world.entities, 2))
+        return f"{one} {rng.choice(world.words[INVENTED].meets)} {other}."
+
+
+def _english_link(entity: Entity) -> str:
+    """A link where the English Wikipedia has a page."""
+    return f"[[{entity.names[ENGLISH]}]]" if ENGLISH in entity.names else entity.names[INVENTED]
+
+
+def _other_title(entity: Entity) -> str:
+    """A title that leads to the entity's page in the invented language: its name, the last word first."""
+    return ", ".join(reversed(entity.names[INVENTED].split()))
+
+
+def _with_english_name(world: World) -> list[Entity]:
+    return [*world.entities, *world.bridges, *(one for values in world.values for one in values)]
+
+
+def _deal(rng: random.Random, titles: list[str], page: str, sentences: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pages of some sentences each: those of `titles` first, then numbered ones."""
+    sentences = iter(sentences)
+    number = 0
+    while text := " ".join(sentence for sentence, _ in zip(sentences, range(rng.randint(8, 10)), strict=False)):
+        number += 1
+        yield titles[number - 1] if number <= len(titles) else f"{page} {number - len(titles)}", text
+
+
+_SITEINFO = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="{code}">
+  <siteinfo>
+    <sitename>{name} Wikipedia of an invented world</sitename>
+    <dbname>{code}wiki</dbname>
+    <base>https://{code}.wikipedia.org/wiki/Main_Page</base>
+    <generator>make_invented_world.py</generator>
+    <case>first-letter</case>
+    <namespaces>
+      <namespace key="0" case="first-letter" />
+    </namespaces>
+  </siteinfo>
+"""
+
+_PAGE = """  <page>
+    <title>{title}</title>
+    <ns>0</ns>
+    <id>{number}</id>
+{redirect}    <revision>
+      <id>{number}</id>
+      <timestamp>2026-01-01T00:00:00Z</timestamp>
+      <model>wikitext</model>
+      <format>text/x-wiki</format>
+      <text xml:space="preserve">{text}</text>
+    </revision>
+  </page>
+"""
+
+
+def _write_dump(path: Path, name: str, code: str, pages: Iterable[tuple[str, str]]) -> int:
+    """A dump in many bzip2 streams, as published: the head, 100 pages a stream, the end. Returns the number of pages."""
+    count = 0
+    with path.open("wb") as out:
+        out.write(bz2.compress(_SITEINFO.format(name=name, code=code).encode()))
+        stream = []
+        for count, (title, text) in enumerate(pages, 1):
+            to = text.removeprefix("#REDIRECT [[").removesuffix("]]") if text.startswith("#REDIRECT") else ""
+            redirect = f'    <redirect title="{escape(to)}" />\n' if to else ""
+            stream.append(_PAGE.format(title=escape(title), number=count, redirect=redirect, text=escape(text)))
+            if len(stream) == _PAGES_PER_STREAM:
+                out.write(bz2.compress("".join(stream).encode()))
+                stream = []
+        out.write(bz2.compress("".join([*stream, "</mediawiki>\n"]).encode()))
+    return count
+
+
+def _sitelinks(world: World, shuffled: bool = False) -> Iterator[tuple[int, str, str]]:
+    """Item, site and title of each page that an item has; `shuffled`: with another entity's English page."""
+    for entity in _with_english_name(world):
+        of_page = world.shuffled.get(entity.number, entity) if shuffled else entity
+        number = int(entity.qid.removeprefix("Q"))
+        yield number, f"{ENGLISH}wiki", of_page.names[ENGLISH]
+        yield number, f"{INVENTED}wiki", entity.names[INVENTED]
+
+
+def _write_table(path: Path, rows: Iterable[tuple[int, str, str]]) -> int:
+    """The table as mysqldump writes it; returns the number of rows. No title holds a sign that it would escape."""
+    values = [f"({number},{item},'{site}','{title}')" for number, (item, site, title) in enumerate(rows, 1)]
+    lines = ["-- Table structure for table `wb_items_per_site`", "", "INSERT INTO `wb_items_per_site` VALUES"]
+    text = "\n".join([*lines, ",\n".join(values) + ";", "", "-- Dump completed", ""])
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    return len(values)
