@@ -27,9 +27,7 @@ from leia.base.cli import OUTPUT_FOLDER, command, input_folder, option
 @option("Shape", "--num_layers", type=click.IntRange(1), default=2, help="Layers.")
 @option("Shape", "--num_heads", type=click.IntRange(1), default=4, help="Attention heads.")
 @option("Shape", "--tie_embeddings", is_flag=True, help="One matrix for the tokens read and those foreseen.")
-def main(
-    preprocessed_dataset_dir: tuple[str, ...], output_dir: str, vocab_size: int, seed: int, **shape: Any
-) -> None:
+def main(preprocessed_dataset_dir: tuple[str, ...], output_dir: str, vocab_size: int, seed: int, **shape: Any) -> None:
     from leia.base.datasets import open_articles
     from leia.training.tiny_model import make_tiny_model
 

@@ -4,6 +4,7 @@
 #   bash scripts/run_demonstration.sh            10 arms x 5 seeds: some hours on 2 cores
 #   SHORT=1 bash scripts/run_demonstration.sh    3 arms x 2 seeds: a quarter of an hour
 #   GPU=1 bash scripts/run_demonstration.sh      a larger world and model, one GPU
+#   SEEDS="1 2" ...                              these seeds; ROWS=none,right ... these arms
 #
 # Everything is written to work/demonstration (with GPU=1: work/demonstration-gpu). Stop it at any time: the same command
 # continues, and the full form takes over what the short one has made. JOBS seeds are made at a time, each on one core;
@@ -20,12 +21,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/set_up.sh"
 source scripts/show_command.sh # `run` prints a command and runs it
 export HF_HUB_OFFLINE=1     # nothing is downloaded
 
-seeds=(1 2 3 4 5)
 rows=none,right,shuffled,right_p1,left,replace,no_name_loss,no_tags,parallel
+seeds="1 2 3 4 5"
 if [[ "${SHORT:-0}" != 0 ]]; then
-    seeds=(1 2)
     rows=none,right,shuffled
+    seeds="1 2"
 fi
+rows="${ROWS:-$rows}"
+read -ra seeds <<<"${SEEDS:-$seeds}"
 table=configs/tables/demonstration.yaml
 work=work/demonstration
 machine=configs/accelerate/cpu.yaml
@@ -34,7 +37,19 @@ arm_config=configs/train/demonstration.yaml
 world=()                                                  # the sizes that make_invented_world.py has of itself
 model=(--vocab_size 4000 --num_layers 3 --tie_embeddings) # more tokens than there are words: each word is one
 jobs="${JOBS:-$(nproc)}"
-threads=1
+export OMP_NUM_THREADS=1
+if [[ "${GPU:-0}" != 0 ]]; then
+    work=work/demonstration-gpu
+    machine=configs/accelerate/single_gpu.yaml
+    base_config=configs/train/demonstration_gpu_base.yaml
+    arm_config=configs/train/demonstration_gpu.yaml
+    world=(--entities 1200 --bridges 1000 --locals 600 --name_pieces 120 --base_sentences 800000
+        --target_sentences 500000 --questions 320)
+    # 88 million parameters; fewer tokens than words need, so that names are made of several
+    model=(--vocab_size 900 --num_layers 12 --hidden_size 768 --num_heads 12 --tie_embeddings)
+    jobs="${JOBS:-2}" # they share the GPU
+    unset OMP_NUM_THREADS
+fi
 mkdir -p "$work"
 exec 9>>"$work/.lock" # held by the steps, too: one that outlives this script still writes
 if ! flock -n 9; then
@@ -59,7 +74,7 @@ make_seed() {
         run python scripts/extract_wikipedia_redirects.py --dump_file "$file" --output_file "$folder/$wiki-redirects.tsv"
         run python scripts/extract_articles.py --dump_file "$file" --redirect_file "$folder/$wiki-redirects.tsv" \
             --wikidata_id_file "$folder/ids/$([[ $wiki == base ]] && echo en || echo qaa)-wikidata-ids.tsv" \
-            --output_dir "$folder/$wiki" --num_workers 1
+            --output_dir "$folder/$wiki"
     done
     if [[ ! -f "$folder/scratch/config.json" ]]; then
         run python scripts/make_tiny_model.py --preprocessed_dataset_dir "$folder/base" \
@@ -68,7 +83,7 @@ make_seed() {
     fi
     for wiki in base=base=ids target=target=ids parallel=parallel=ids shuffled=target=shuffled-ids; do
         IFS='=' read -r wiki articles ids <<<"$wiki"
-        run python scripts/build_wikipedia_dataset.py --model_name "$folder/scratch" --num_workers 1 \
+        run python scripts/build_wikipedia_dataset.py --model_name "$folder/scratch" \
             --preprocessed_dataset_dir "$folder/$articles" --wikidata_id_file "$folder/$ids/en-wikidata-ids.tsv" \
             --output_dir "$folder/data-$wiki"
         run python scripts/check_training_text.py --world_dir "$folder/world" --dataset_dir "$folder/data-$wiki" \
@@ -93,7 +108,6 @@ fill_table() {
         --models_dir "$work/models" --results_dir "$work/results" --dataset_dir "$work/seed{seed}/data-{dataset}"
 }
 
-export OMP_NUM_THREADS=$threads
 workers=()
 for ((worker = 0; worker < jobs && worker < ${#seeds[@]}; worker++)); do
     (

@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]  # train.sh, evaluate.sh and configs/
 @option("Another or a smaller table", "--seeds", default="", show_default="all",
         callback=lambda _, __, value: comma_separated_numbers(value),
         help="Runs with these alone: 42,43.")  # fmt: skip
-@option("Another or a smaller table", "--rows", default="", show_default="all", help="These rows alone, by their names.")
+@option(
+    "Another or a smaller table", "--rows", default="", show_default="all", help="These rows alone, by their names."
+)
 @option("Another or a smaller table", "--train_config", help="For the rows that take the table's own.")
 @include_path_option("Another or a smaller table")
 @click.option("--models_dir", default="runs", type=click.Path(file_okay=False), help="Holds <run>/, a trained model.")

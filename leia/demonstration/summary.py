@@ -98,7 +98,10 @@ def read_arms(table: Table, results_dir: Path) -> Arms:
 
 def _measures(row: Row, seeds: Sequence[int], results_dir: Path) -> Iterator[tuple[str, Measure]]:
     for mode in dict.fromkeys(mode for mode, _ in QUESTIONS.values()):
-        paths = {seed: result_path(results_dir / row.run.format(language="qaa", seed=seed), f"{TASK}{mode}", 0) for seed in seeds}
+        paths = {
+            seed: result_path(results_dir / row.run.format(language="qaa", seed=seed), f"{TASK}{mode}", 0)
+            for seed in seeds
+        }
         results = {seed: read_result(path) for seed, path in paths.items() if path.exists()}
         check_models({paths[seed]: result for seed, result in results.items()})
         for status in TITLES if results else ():
@@ -147,7 +150,10 @@ def check_base(results_dir: Path) -> str:
     result = read_result(result_path(results_dir, TASK, 0))
     stated = [of_status(result, status) for status in ("held_out", "trained", "bridge")]
     found = {
-        "facts known in English": (sum(one.value("acc_pivot") * len(one.items) for one in stated) / sum(len(one.items) for one in stated), LEAST_ENGLISH),
+        "facts known in English": (
+            sum(one.value("acc_pivot") * len(one.items) for one in stated) / sum(len(one.items) for one in stated),
+            LEAST_ENGLISH,
+        ),
         "facts of bridges known in the invented language": (of_status(result, "bridge").value("acc"), LEAST_BRIDGE),
     }
     for what, (share, least) in found.items():

@@ -18,6 +18,7 @@ and not learnt.
 import bz2
 import gzip
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -56,8 +57,10 @@ class Amounts:
     replay: float = setting("Text", "Share of the other one's pages that are in English.", 0.2)
     stating: float = setting("Text", "Share of its other sentences that state a fact.", 0.2)
 
+    questions: int = setting("Text", "Facts of a status that are asked, at most.", 1000)
+
     def __post_init__(self) -> None:
-        for name in ("base_sentences", "target_sentences"):
+        for name in ("base_sentences", "target_sentences", "questions"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name} is {getattr(self, name)}; expected at least 1")
         for name in ("foreign", "replay", "stating"):
@@ -72,7 +75,9 @@ def read_world(folder: Path) -> World:
         options = manifest["options"]
         return draw_world(Sizes(**{field.name: options[field.name] for field in fields(Sizes)}), options["seed"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{folder}: expected a folder of make_invented_world.py, found another manifest ({error!r})") from error
+        raise InputError(
+            f"{folder}: expected a folder of make_invented_world.py, found another manifest ({error!r})"
+        ) from error
 
 
 def write_wikis(world: World, amounts: Amounts, folder: Path) -> dict[str, int]:
@@ -85,7 +90,7 @@ def write_wikis(world: World, amounts: Amounts, folder: Path) -> dict[str, int]:
         "sitelinks": _write_table(folder / FILES["sitelinks"], _sitelinks(world)),
         "shuffled": _write_table(folder / FILES["shuffled"], _sitelinks(world, shuffled=True)),
     }
-    facts = list(questions(world))
+    facts = list(questions(world, amounts.questions))
     (folder / FILES["facts"]).write_text(to_json_lines(facts), encoding="utf-8")
     return written | {"facts": len(facts)}
 
@@ -100,11 +105,14 @@ def state(world: World, fact: Fact, language: str, wording: int, link: Link | No
     return f"{name} {word} {value}."
 
 
-def questions(world: World) -> Iterator[dict[str, Any]]:
-    """A line of `facts` for each fact that is asked; the wording of a question changes from fact to fact."""
+def questions(world: World, most: int) -> Iterator[dict[str, Any]]:
+    """A line of `facts` for each fact that is asked, at most `most` of a status; the wording of a question changes from
+    fact to fact."""
+    kinds = world.sizes.relations * world.sizes.values
     for status in ("held_out", "trained", "unknown", "bridge"):
-        for number, fact in enumerate(world.of_status(status)):
-            sentences = {code: state(world, fact, code, number % (WORDINGS - 1)) for code in (ENGLISH, INVENTED)}
+        for number, fact in enumerate(_in_turn(world.of_status(status))[:most]):
+            wording = (number + number // kinds) % (WORDINGS - 1)  # another one when the same kind comes again
+            sentences = {code: state(world, fact, code, wording) for code in (ENGLISH, INVENTED)}
             names = {code: fact.entity.names[code] for code in sentences}
             candidates = {code: [one.names[code] for one in world.values[fact.relation]] for code in sentences}
             yield {
@@ -118,6 +126,17 @@ def questions(world: World) -> Iterator[dict[str, Any]]:
                 "answer": fact.value,
                 "entity": names,
             }
+
+
+def _in_turn(facts: list[Fact]) -> list[Fact]:
+    """The facts in an order whose beginnings hold each relation and value as often as any other."""
+    seen: Counter[tuple[int, int]] = Counter()
+    turns = []
+    for fact in facts:
+        kind = fact.relation, fact.value
+        turns.append((seen[kind], kind))
+        seen[kind] += 1
+    return [facts[k] for k in sorted(range(len(facts)), key=turns.__getitem__)]
 
 
 def _base_pages(world: World, amounts: Amounts) -> Iterator[tuple[str, str]]:

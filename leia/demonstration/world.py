@@ -58,7 +58,11 @@ class Sizes:
                 raise UsageError(f"--{name} is {getattr(self, name)}; expected a share above 0 and below 1")
         if self.held_out + self.unknown >= 1:
             raise UsageError("--held_out and --unknown leave no fact to be stated in both languages; lower one")
-        if self.facts_held_out == 0 or self.facts_unknown == 0 or self.facts_held_out + self.facts_unknown >= self.entities:
+        if (
+            self.facts_held_out == 0
+            or self.facts_unknown == 0
+            or self.facts_held_out + self.facts_unknown >= self.entities
+        ):
             raise UsageError(
                 f"--entities is {self.entities}: too few for {self.values} values that are to be equally frequent; "
                 "take more entities or fewer values"
@@ -155,9 +159,7 @@ def draw_world(sizes: Sizes, seed: int) -> World:
     values = [of_kind["value"][start : start + sizes.values] for start in range(0, len(of_kind["value"]), sizes.values)]
     facts = list(_draw_facts(rng, sizes, of_kind))
     shuffled = _another_each(rng, of_kind["entity"])
-    return World(
-        sizes, seed, words, of_kind["entity"], of_kind["bridge"], of_kind["local"], values, facts, shuffled
-    )
+    return World(sizes, seed, words, of_kind["entity"], of_kind["bridge"], of_kind["local"], values, facts, shuffled)
 
 
 def _new_words(rng: random.Random, syllables: Sequence[str]) -> Iterator[str]:

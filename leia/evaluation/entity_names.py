@@ -54,7 +54,9 @@ class NameFormat:
         """Raises `UsageError` for a text without {name}."""
         before, name, after = text.partition("{name}")
         if not name:
-            raise UsageError(f"--name_format is {text!r}; expected {{name}} in it, and {{entity}} where that is to stay")
+            raise UsageError(
+                f"--name_format is {text!r}; expected {{name}} in it, and {{entity}} where that is to stay"
+            )
         return cls(before, after)
 
     @classmethod
@@ -120,7 +122,9 @@ class NamedEntities:
         asked = {sample["doc_id"]: (sample["doc"], sample["arguments"][-1][0]) for sample in samples}
         marked = []
         for item, (_, (doc, context)) in zip(items, sorted(asked.items()), strict=True):
-            shown = [one for one in doc["entities"] if form.start(one["text"]) in context and one["text"] != one["name"]]
+            shown = [
+                one for one in doc["entities"] if form.start(one["text"]) in context and one["text"] != one["name"]
+            ]
             right = all(form.fill(one["text"], one["name"]) in context for one in shown)
             metrics = item.metrics | {NAMES_RIGHT: float(right) if shown else None}
             marked.append(replace(item, answer=item.answer | {"context": context}, metrics=metrics))

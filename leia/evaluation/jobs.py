@@ -96,9 +96,7 @@ def _folders_of(name: str) -> list[str]:
     return [folder for folder, beginnings in DATA_FOLDERS.items() if name.startswith(beginnings)]
 
 
-def _jobs_of(
-    name: str, members: Mapping[str, Task], shots: int, mode: str, name_format: str
-) -> Iterator[Job]:
+def _jobs_of(name: str, members: Mapping[str, Task], shots: int, mode: str, name_format: str) -> Iterator[Job]:
     """A job for each task of what `name` names; a task that takes no examples gets none. `mode`: how names are shown,
     "" for not at all."""
     without_examples = {

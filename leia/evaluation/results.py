@@ -191,7 +191,9 @@ def of_status(result: TaskResult, status: str) -> TaskResult:
         return result
     items = [item for item in result.items if item.answer.get("status") == status]
     if not items:
-        raise InputError(f"{result.about['task']}: has no item of the status {status!r}; expected one of those in its data")
+        raise InputError(
+            f"{result.about['task']}: has no item of the status {status!r}; expected one of those in its data"
+        )
     metrics = {}
     for name in result.metrics:
         values = [value for item in items if (value := item.metrics.get(name)) is not None]

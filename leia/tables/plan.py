@@ -96,7 +96,7 @@ def missing_steps(table: Table, folders: Folders, more: Sequence[str] = ()) -> l
     steps = []
     for row in table.rows:
         for run in _runs(table, row, folders.results):
-            model = row.model or table.base_model
+            model = row.model or table.base_model.replace("{seed}", str(run.seed))
             if row.training:
                 model = str((folders.models / run.name).resolve())
                 if not (Path(model) / "config.json").is_file():
@@ -165,7 +165,12 @@ def _runs(table: Table, row: Row, results_dir: Path) -> list[_Run]:
 def _train(table: Table, training: Training, run: _Run, folders: Folders, more: Sequence[str]) -> Step:
     base_model = table.base_model.replace("{seed}", str(run.seed))
     dataset = folders.dataset
-    words = {"language": run.language, "model": base_model.rpartition("/")[2], "dataset": training.dataset, "seed": run.seed}
+    words = {
+        "language": run.language,
+        "model": base_model.rpartition("/")[2],
+        "dataset": training.dataset,
+        "seed": run.seed,
+    }
     for name, word in words.items():
         dataset = dataset.replace(f"{{{name}}}", str(word))
     variables = {
