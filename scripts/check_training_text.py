@@ -1,10 +1,10 @@
 r"""Search a training dataset of an invented world for what it must not state, and fail where it states it.
 
-Reads the manifest of a world of make_invented_world.py and a dataset of build_wikipedia_dataset.py with its tokenizer.
-leia/demonstration/leaks.py tells what is looked for.
+Reads the manifest of a world of make_invented_world.py and a dataset of build_wikipedia_dataset.py with its tokenizer;
+writes nothing. leia/demonstration/leaks.py tells what is looked for.
 
-    python scripts/check_training_text.py --world_dir work/demonstration/seed1/world \
-        --dataset_dir work/demonstration/seed1/data-target --model_name work/demonstration/seed1/scratch --purpose target
+    python scripts/check_training_text.py --purpose target --world_dir work/demonstration/seed1/world \
+        --dataset_dir work/demonstration/seed1/data-target --model_name work/demonstration/seed1/scratch
 """
 
 from pathlib import Path

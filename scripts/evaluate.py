@@ -53,9 +53,15 @@ def data_folder(variable: str, help: str, shown: str) -> Callable[[Callable[...,
     help="Solved examples in front of an item: one number a task.",
 )
 @click.option("--results_dir", required=True, type=OUTPUT_FOLDER, help="Folder for the results of this model alone.")
-@option("What is evaluated", "--name_format", default="", show_default="as in training", envvar="NAME_FORMAT", show_envvar=True,
-        help="How the English name stands beside an entity in TASK+given (the right one) and TASK+written (the model's "
-        "own): {entity} ({name}).")  # fmt: skip
+@option(
+    "What is evaluated",
+    "--name_format",
+    default="",
+    show_default="as in training",
+    envvar="NAME_FORMAT",
+    show_envvar=True,
+    help="How English names stand beside entities in TASK+given, TASK+written: {entity} ({name}).",
+)
 @include_path_option("What is evaluated")
 @data_folder("XCSR_DIR", "Local copy of X-CSR.", shown="the hub")
 @data_folder("JAPANESE_DIR", "The files of the Japanese tasks.", shown="the hub, where it has them")

@@ -3,7 +3,7 @@ r"""Sum up a demonstration: its arms by measures with intervals, as JSON, a tabl
 Reads a table file of configs/tables/ and what run_table.py --run has put into --results_dir; writes summary.json (arm
 -> measure -> mean, low, high, items_low, items_high, chance, seeds), differences.json (arm -> measure -> over plain
 text and over shuffled names), table.md and arms.svg, .png to --output_dir. Arms without results are left out.
-leia/demonstration/summary.py tells what the measures are.
+leia/demonstration/measures.py tells what the measures are.
 
     python scripts/summarise_demonstration.py --table configs/tables/demonstration.yaml \
         --results_dir work/demonstration/results --output_dir work/demonstration
@@ -25,7 +25,8 @@ def main(table: str, results_dir: str, output_dir: str) -> None:
     from leia.base.outputs import write_file
     from leia.base.text import to_json
     from leia.demonstration.arms_figure import draw_arms
-    from leia.demonstration.summary import BASELINES, as_markdown, differences, ends, read_arms
+    from leia.demonstration.measures import read_arms
+    from leia.demonstration.summary import summarise, summarise_differences, to_markdown
     from leia.reports.figures import save_figure
     from leia.tables.definition import load_table
 
@@ -34,16 +35,9 @@ def main(table: str, results_dir: str, output_dir: str) -> None:
     if not arms:
         raise InputError(f"{results_dir}: has no result of {table}; run_table.py --run makes them")
     labels = {row.name: row.label for row in content.rows}
-    summary = {arm: {name: one.as_dict() for name, one in measures.items()} for arm, measures in arms.items()}
-    over: dict[str, dict[str, dict[str, object]]] = {}
-    for other in BASELINES:
-        for arm, claims in differences(arms, other).items():
-            for claim, value in claims.items():
-                low, high = ends(value)
-                over.setdefault(arm, {}).setdefault(claim, {})[other] = {"mean": value.mean, "low": low, "high": high}
-    markdown = as_markdown(arms, labels)
-    write_file(folder / "summary.json", to_json(summary))
-    write_file(folder / "differences.json", to_json(over))
+    markdown = to_markdown(arms, labels)
+    write_file(folder / "summary.json", to_json(summarise(arms)))
+    write_file(folder / "differences.json", to_json(summarise_differences(arms)))
     write_file(folder / "table.md", markdown)
     for suffix in (".svg", ".png"):
         save_figure(draw_arms(arms, labels), folder / f"arms{suffix}")

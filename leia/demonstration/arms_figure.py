@@ -1,9 +1,10 @@
-"""The figure of a demonstration: a panel a measure, a line an arm, with intervals over seeds and what guessing gives."""
+"""The figure of a demonstration: a panel a measure, a line an arm, intervals over seeds, and what guessing gives."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from leia.demonstration.summary import Arms, Measure, ends
+from leia.demonstration.measures import Arms, Measure
+from leia.demonstration.summary import as_numbers
 from leia.reports.figures import COLOURS, tidy
 
 PANELS = {
@@ -20,8 +21,9 @@ _MOST_DOTS = 12
 
 
 def draw_arms(arms: Arms, labels: dict[str, str]) -> Figure:
-    """`labels` by the names of the arms, in the order of the lines from above. A dot is a seed, the bar its 95% t
-    interval; dashed: guessing; dotted: what is known in English on average over the arms, the most that can carry over."""
+    """`labels` by the names of the arms, in the order of the lines from above. A small dot is a seed, the bar the 95% t
+    interval over them; dashed: guessing; dotted: what the arms know in English on average, the most that can carry
+    over."""
     names = [name for name in labels if name in arms]
     figure = Figure(figsize=(12.5, 1.6 + 2 * (0.7 + 0.24 * len(names))), layout="constrained")
     panels = figure.subplots(2, (len(PANELS) + 1) // 2, sharey=True).ravel()
@@ -46,13 +48,13 @@ def draw_arms(arms: Arms, labels: dict[str, str]) -> Figure:
 
 
 def _draw(panel: Axes, place: int, measure: Measure, colour: str) -> None:
-    low, high = ends(measure.over_seeds)
+    mean, low, high = as_numbers(measure.over_seeds).values()
     values = list(measure.by_seed.values())
-    if low is not None and high is not None:
+    if low is not None:
         panel.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.6)
     if len(values) <= _MOST_DOTS:
         panel.plot(values, [place] * len(values), ".", color=colour, markersize=4, alpha=0.6)
-    panel.plot([measure.over_seeds.mean], [place], "o", color=colour, markersize=6)
+    panel.plot([mean], [place], "o", color=colour, markersize=6)
 
 
 def _draw_lines(panel: Axes, arms: list[dict[str, Measure]], measure: str) -> None:

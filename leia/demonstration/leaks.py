@@ -9,6 +9,7 @@ must not know the invented names either.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from leia.demonstration.wikis import state
@@ -60,4 +61,4 @@ def _plain(sentence: str) -> str:
 def _pairs(sentence: str) -> set[str]:
     """Each two words of a sentence that follow each other."""
     words = sentence.split()
-    return {f"{one} {other}" for one, other in zip(words, words[1:], strict=False)}
+    return {f"{one} {other}" for one, other in pairwise(words)}

@@ -15,20 +15,18 @@ Sentences are dealt to pages at random. Where a page stated a fact twice, the se
 and not learnt.
 """
 
-import bz2
-import gzip
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from leia.base.cli import setting
 from leia.base.errors import InputError, UsageError
 from leia.base.outputs import MANIFEST_NAME
 from leia.base.text import read_json, to_json_lines
+from leia.demonstration.mediawiki import write_dump, write_sitelinks
 from leia.demonstration.world import ENGLISH, INVENTED, WORDINGS, Entity, Fact, Sizes, World, draw_world
 
 FILES = {
@@ -43,7 +41,6 @@ FILES = {
 Link = Callable[[Entity], str]
 """How an entity is mentioned in wikitext."""
 
-_PAGES_PER_STREAM = 100
 _SENTENCES_PER_PAGE = 9
 
 
@@ -84,11 +81,11 @@ def write_wikis(world: World, amounts: Amounts, folder: Path) -> dict[str, int]:
     """Write the files into `folder`; return the number of pages, or lines, of each."""
     target = _Target(world, amounts)
     written = {
-        "base": _write_dump(folder / FILES["base"], "English", ENGLISH, _base_pages(world, amounts)),
-        "target": _write_dump(folder / FILES["target"], "Invented", INVENTED, target.pages(pairs=False)),
-        "parallel": _write_dump(folder / FILES["parallel"], "Invented", INVENTED, target.pages(pairs=True)),
-        "sitelinks": _write_table(folder / FILES["sitelinks"], _sitelinks(world)),
-        "shuffled": _write_table(folder / FILES["shuffled"], _sitelinks(world, shuffled=True)),
+        "base": write_dump(folder / FILES["base"], "English", ENGLISH, _base_pages(world, amounts)),
+        "target": write_dump(folder / FILES["target"], "Invented", INVENTED, target.pages(pairs=False)),
+        "parallel": write_dump(folder / FILES["parallel"], "Invented", INVENTED, target.pages(pairs=True)),
+        "sitelinks": write_sitelinks(folder / FILES["sitelinks"], _sitelinks(world)),
+        "shuffled": write_sitelinks(folder / FILES["shuffled"], _sitelinks(world, shuffled=True)),
     }
     facts = list(questions(world, amounts.questions))
     (folder / FILES["facts"]).write_text(to_json_lines(facts), encoding="utf-8")
@@ -175,6 +172,7 @@ class _Target:
 
     def __init__(self, world: World, amounts: Amounts) -> None:
         self._world, self._amounts = world, amounts
+        self._stated = world.of_status("trained")
 
     def pages(self, pairs: bool) -> Iterator[tuple[str, str]]:
         """Title and wikitext of each; with `pairs` half of the sentences are pairs of names."""
@@ -186,7 +184,7 @@ class _Target:
         in_english = round(self._amounts.target_sentences * self._amounts.replay)
         own = (self._sentence(rng, pairs) for _ in range(self._amounts.target_sentences - in_english))
         yield from _deal(rng, [one.names[INVENTED] for one in entities], world.words[INVENTED].page, own)
-        # The English titles are no pages here: links to nothing, which get no name. (Pages without a link are left out.)
+        # English titles are no pages here: links to nothing, which get no name. (Pages without a link are left out.)
         english = _English(world, rng)
         replay = (english.sentence() for _ in range(in_english))
         yield from _deal(rng, [], world.words[ENGLISH].page, replay)
@@ -203,7 +201,7 @@ class _Target:
             return f"[[{_other_title(entity)}|{name}]]" if through_redirect else f"[[{name}]]"
 
         if rng.random() < self._amounts.stating:
-            return state(world, rng.choice(world.of_status("trained")), INVENTED, rng.randrange(WORDINGS), link)
+            return state(world, rng.choice(self._stated), INVENTED, rng.randrange(WORDINGS), link)
         one, other = map(link, rng.sample(world.entities, 2))
         return f"{one} {rng.choice(world.words[INVENTED].meets)} {other}."
 
@@ -231,51 +229,6 @@ def _deal(rng: random.Random, titles: list[str], page: str, sentences: Iterable[
         yield titles[number - 1] if number <= len(titles) else f"{page} {number - len(titles)}", text
 
 
-_SITEINFO = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="{code}">
-  <siteinfo>
-    <sitename>{name} Wikipedia of an invented world</sitename>
-    <dbname>{code}wiki</dbname>
-    <base>https://{code}.wikipedia.org/wiki/Main_Page</base>
-    <generator>make_invented_world.py</generator>
-    <case>first-letter</case>
-    <namespaces>
-      <namespace key="0" case="first-letter" />
-    </namespaces>
-  </siteinfo>
-"""
-
-_PAGE = """  <page>
-    <title>{title}</title>
-    <ns>0</ns>
-    <id>{number}</id>
-{redirect}    <revision>
-      <id>{number}</id>
-      <timestamp>2026-01-01T00:00:00Z</timestamp>
-      <model>wikitext</model>
-      <format>text/x-wiki</format>
-      <text xml:space="preserve">{text}</text>
-    </revision>
-  </page>
-"""
-
-
-def _write_dump(path: Path, name: str, code: str, pages: Iterable[tuple[str, str]]) -> int:
-    """A dump in many bzip2 streams, as published: the head, 100 pages a stream, the end. Returns the number of pages."""
-    count = 0
-    with path.open("wb") as out:
-        out.write(bz2.compress(_SITEINFO.format(name=name, code=code).encode()))
-        stream = []
-        for count, (title, text) in enumerate(pages, 1):
-            to = text.removeprefix("#REDIRECT [[").removesuffix("]]") if text.startswith("#REDIRECT") else ""
-            redirect = f'    <redirect title="{escape(to)}" />\n' if to else ""
-            stream.append(_PAGE.format(title=escape(title), number=count, redirect=redirect, text=escape(text)))
-            if len(stream) == _PAGES_PER_STREAM:
-                out.write(bz2.compress("".join(stream).encode()))
-                stream = []
-        out.write(bz2.compress("".join([*stream, "</mediawiki>\n"]).encode()))
-    return count
-
-
 def _sitelinks(world: World, shuffled: bool = False) -> Iterator[tuple[int, str, str]]:
     """Item, site and title of each page that an item has; `shuffled`: with another entity's English page."""
     for entity in _with_english_name(world):
@@ -283,12 +236,3 @@ def _sitelinks(world: World, shuffled: bool = False) -> Iterator[tuple[int, str,
         number = int(entity.qid.removeprefix("Q"))
         yield number, f"{ENGLISH}wiki", of_page.names[ENGLISH]
         yield number, f"{INVENTED}wiki", entity.names[INVENTED]
-
-
-def _write_table(path: Path, rows: Iterable[tuple[int, str, str]]) -> int:
-    """The table as mysqldump writes it; returns the number of rows. No title holds a sign that it would escape."""
-    values = [f"({number},{item},'{site}','{title}')" for number, (item, site, title) in enumerate(rows, 1)]
-    lines = ["-- Table structure for table `wb_items_per_site`", "", "INSERT INTO `wb_items_per_site` VALUES"]
-    text = "\n".join([*lines, ",\n".join(values) + ";", "", "-- Dump completed", ""])
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
-    return len(values)

@@ -166,7 +166,8 @@ class NamedEntities:
 
 
 def _marked(doc: Document, context: str) -> list[tuple[int, str, str]]:
-    """Where an entity stands in the context, its text, its name; the last one first. Those of no other name left out."""
+    """Where an entity stands in the context, its text, its name; the last one first. Those of no other name are left
+    out."""
     found = []
     for one in doc.get("entities") or ():
         start = context.rfind(one["text"])

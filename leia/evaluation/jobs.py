@@ -57,8 +57,8 @@ def find_tasks(
     name_format: str = "",
 ) -> list[Job]:
     """The tasks and the members of the groups `names`, with their data; `pretrained` is the model, whose tokenizer some
-    tasks need, `include_path` a folder of further tasks, `name_format` how names stand beside entities. Raises `UsageError` for an unknown name or a number of
-    examples that does not fit, `InputError` for data.
+    tasks need, `include_path` a folder of further tasks, `name_format` how names stand beside entities. Raises
+    `UsageError` for an unknown name or a number of examples that does not fit, `InputError` for data.
     """
     if "" in names:
         raise UsageError(f"--tasks {','.join(names)!r} holds an empty name; expected names with commas between")

@@ -84,7 +84,8 @@ class Row:
 @dataclass(frozen=True)
 class Table:
     """One file of `configs/tables/`. `baseline` names the row over which those below it are to gain. `base_model` may
-    hold {seed}. `train_config`: of the rows that name no other. `made_by`: the command that makes its datasets, where that is not scripts/build_corpus.sh."""
+    hold {seed}. `train_config`: of the rows that name no other. `made_by`: the command that makes its datasets, where
+    that is not scripts/build_corpus.sh."""
 
     title: str
     seeds: list[int]
