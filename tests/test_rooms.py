@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "leia"
-ROOMS = ("base", "corpus", "data", "training", "evaluation", "tables", "reports", "tasks")
+ROOMS = ("base", "corpus", "data", "training", "evaluation", "tables", "reports", "demonstration", "tasks")
 """In the order of an article's way: a room imports only rooms that stand before it."""
 
 

@@ -59,6 +59,35 @@ def test_a_table_is_made_smaller_and_for_another_base(folders):
         narrow(load_table(TABLES / "table1.yaml"), None, ["xx"], [])
 
 
+def test_each_seed_of_a_demonstration_has_its_base_its_dataset_and_its_way_to_show_names(tmp_path):
+    folders = Folders(tmp_path / "models", tmp_path / "results", "work/seed{seed}/data-{dataset}", ROOT)
+    table = narrow(load_table(TABLES / "demonstration.yaml"), rows=["base", "shuffled", "left"], seeds=[2, 3])
+    steps = {(step.run_name, step.script): step.variables for step in missing_steps(table, folders)}
+    runs = [f"{row}_seed{seed}" for row in ("base", "shuffled", "left_p0.5") for seed in (2, 3)]
+    assert [run for run, script in steps if script == "evaluate.sh"] == runs
+    assert [run for run, script in steps if script == "train.sh"] == runs[2:]
+    trained = steps["shuffled_seed3", "train.sh"]
+    assert trained["MODEL_NAME_OR_PATH"] == steps["base_seed3", "evaluate.sh"]["MODEL_NAME_OR_PATH"]
+    assert trained["MODEL_NAME_OR_PATH"] == "work/demonstration/seed3/base-model"
+    assert trained["WIKIPEDIA_DATASET_DIR"].endswith("work/seed3/data-shuffled")
+    assert steps["left_p0.5_seed2", "train.sh"]["WIKIPEDIA_DATASET_DIR"].endswith("work/seed2/data-target")
+    assert steps["left_p0.5_seed2", "evaluate.sh"]["NAME_FORMAT"] == "<translate> {name}</translate> {entity}"
+    assert "NAME_FORMAT" not in steps["shuffled_seed2", "evaluate.sh"]
+    task = "crosslingual_facts_qaa"
+    assert steps["base_seed2", "evaluate.sh"]["TASKS"] == f"{task},{task}+given,{task}+written"
+
+
+def test_another_training_file_is_for_the_rows_that_name_none_of_their_own(folders):
+    table = narrow(load_table(TABLES / "demonstration.yaml"), rows=["none"], seeds=[1], train_config="a.yaml")
+    training, _ = missing_steps(table, folders)
+    assert training.variables["TRAIN_CONFIG"] == str(ROOT / "a.yaml")
+    table = narrow(load_table(TABLES / "ablations.yaml"), languages=["ja"], rows=["none"], train_config="a.yaml")
+    training, _ = missing_steps(table, folders)
+    assert training.variables["TRAIN_CONFIG"] == str(ROOT / "configs/train/ablation_none.yaml")
+    with pytest.raises(UsageError, match=r"--rows: there is no row x; expected some of left_p0\.5"):
+        narrow(load_table(TABLES / "ablations.yaml"), rows=["x"])
+
+
 def test_a_row_may_name_the_model_that_is_scored(folders):
     first, second = missing_steps(load_table(TABLES / "released_7b.yaml"), folders)
     assert first.variables["MODEL_NAME_OR_PATH"] == "tokyotech-llm/Swallow-7b-hf"
@@ -175,6 +204,9 @@ def test_missing_datasets_are_named_each_with_its_command_and_told_before_the_fi
         variables = f"LANG={language} MODEL_NAME_OR_PATH=meta-llama/Llama-2-7b-hf WIKIPEDIA_DATASET_DIR='{folder}'"
         assert lines[place + 1] == f"{variables} bash scripts/build_corpus.sh"
     assert not list(tmp_path.iterdir())
+    options[1] = TABLES / "demonstration.yaml"
+    lines = run_here("run_table.py", *options, "--seeds", "4", "--rows", "none").stderr.splitlines()
+    assert lines[-1] == "bash scripts/run_demonstration.sh"
 
 
 def test_the_disk_of_a_table_follows_from_the_config_of_its_base(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from leia.base.errors import UsageError
 from leia.training.tiny_model import make_tiny_model, train_tokenizer
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -28,6 +29,18 @@ def test_the_script_makes_a_model_that_plain_transformers_loads(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
     assert len(tokenizer) <= 600
     assert model(**tokenizer(TEXTS[0], return_tensors="pt")).logits.shape[-1] == len(tokenizer)
+
+
+def test_its_shape_can_be_chosen(tmp_path):
+    shape = {"hidden_size": 24, "num_layers": 3, "num_heads": 2, "tie_embeddings": True}
+    parameters = make_tiny_model(TEXTS, tmp_path / "tiny", 600, 1, **shape)
+    config = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny").config
+    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == (24, 3, 2)
+    assert config.tie_word_embeddings
+    layer = 4 * 24 * 24 + 3 * 24 * 66 + 2 * 24  # attention, the gated layer, two norms
+    assert parameters == config.vocab_size * 24 + 3 * layer + 24
+    with pytest.raises(UsageError, match="--hidden_size is 24; expected a multiple of 10, twice the number of heads"):
+        make_tiny_model(TEXTS, tmp_path / "not", 600, 1, hidden_size=24, num_heads=5)
 
 
 @pytest.mark.parametrize("text", [*TEXTS[:2], "龘 and <0x0A>\n two lines", "two  spaces"])
