@@ -127,6 +127,8 @@ Done. Look at:
   $work/training.svg              their losses, learning rate and speed
   $work/tables/                   the table as Markdown, LaTeX, CSV and figures
 
+What the method does, shown in a quarter of an hour on an invented world (docs/demonstration.md):
+  SHORT=1 bash scripts/run_demonstration.sh
 Next, a real language (README, "A real language"):
   LANG=ja MODEL_NAME_OR_PATH=meta-llama/Llama-2-7b-hf bash scripts/build_corpus.sh
 The scripts by hand: source .venv/bin/activate

@@ -5,10 +5,13 @@
 #   bash scripts/run_demonstration.sh            9 arms x 5 seeds: an hour and a quarter
 #   GPU=1 bash scripts/run_demonstration.sh      a larger world and a larger model, on one GPU
 #   SEEDS="1 2 3" ROWS=none,right ...            these seeds, and these rows of configs/tables/demonstration.yaml
+#   WORK=work/deeper SHAPE="--num_layers 6" ...  another model (options of make_tiny_model.py), in a folder of its own;
+#                                                SIZES: another world (options of make_invented_world.py);
+#                                                BASE_CONFIG, ARM_CONFIG: other training files
 #
-# Everything is written to WORK, work/demonstration (GPU=1: work/demonstration-gpu). Stop it at any time: the same command
+# Everything is written to work/demonstration (GPU=1: work/demonstration-gpu), or to WORK. Stop it at any time: the same command
 # continues, and the full form takes over what the short one has made. JOBS seeds are made at a time (as many as there
-# are cores; GPU=1: 2); what their steps print is in WORK/seed<number>.log.
+# are cores; GPU=1: 2); what their steps print is in seed<number>.log there.
 set -Eeuo pipefail
 if [ "$#" -gt 0 ]; then
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
@@ -35,23 +38,25 @@ if [[ "${GPU:-0}" == 0 ]]; then
     work="${WORK:-work/demonstration}"
     jobs="${JOBS:-$(nproc)}"
     machine=configs/accelerate/cpu.yaml
-    base_config=configs/train/demonstration_base.yaml
-    arm_config=configs/train/demonstration.yaml
-    sizes=() # as make_invented_world.py has them of itself: 120 entities, 6 relations of 8 values, 100 bridges
-    # 0.6 million parameters; more tokens than there are words, so that each word is one
-    shape=(--vocab_size 4000 --num_layers 3 --tie_embeddings)
+    config=configs/train/demonstration
+    sizes="" # as make_invented_world.py has them of itself: 120 entities, 6 relations of 8 values, 100 bridges
+    shape="--num_layers 3" # 0.7 million parameters
+    vocabulary=4000        # more than there are words, so that each word is one token
     export OMP_NUM_THREADS=1
 else
     work="${WORK:-work/demonstration-gpu}"
     jobs="${JOBS:-2}" # they share the GPU
     machine=configs/accelerate/single_gpu.yaml
-    base_config=configs/train/demonstration_gpu_base.yaml
-    arm_config=configs/train/demonstration_gpu.yaml
-    sizes=(--entities 1200 --bridges 1000 --locals 600 --name_pieces 120 --base_sentences 800000
-        --target_sentences 500000 --questions 320)
-    # 87 million parameters; fewer tokens than there are words, so that names are made of several
-    shape=(--vocab_size 900 --num_layers 12 --hidden_size 768 --num_heads 12 --tie_embeddings)
+    config=configs/train/demonstration_gpu
+    sizes="--entities 1200 --bridges 1000 --locals 600 --name_pieces 120 --questions 320"
+    sizes+=" --base_sentences 800000 --target_sentences 500000"
+    shape="--num_layers 12 --hidden_size 768 --num_heads 12" # 87 million parameters
+    vocabulary=900                                           # so few that names are made of several tokens
 fi
+base_config="${BASE_CONFIG:-${config}_base.yaml}"
+arm_config="${ARM_CONFIG:-$config.yaml}"
+read -ra sizes <<<"$sizes ${SIZES:-}"
+read -ra shape <<<"--tie_embeddings --vocab_size $vocabulary $shape ${SHAPE:-}"
 mkdir -p "$work"
 exec 9>>"$work/.lock" # held by the steps, too: one that outlives this script still writes
 if ! flock -n 9; then
@@ -65,7 +70,7 @@ tell() { echo "$(date '+%H:%M:%S') seed $seed: $*" >&3; } # for the person who w
 
 # make_seed: everything of `seed`, from the world to the results of the arms
 make_seed() {
-    local folder=$work/seed$seed part dump language articles ids purpose
+    local folder=$work/seed$seed part dump language articles ids purpose known
     tell "an invented world, its Wikipedias, the training datasets"
     run python scripts/make_invented_world.py --seed "$seed" --output_dir "$folder/world" "${sizes[@]}"
     # The ids of the pages; then those where an entity has the English page of another one.
@@ -101,7 +106,8 @@ make_seed() {
         WIKIPEDIA_DATASET_DIR="$folder/data-base" TRAIN_CONFIG="$base_config" ACCELERATE_CONFIG="$machine" SEED="$seed" \
         RESUME=1 ./train.sh --keep_checkpoints 0
     fill_table base
-    tell "$(python scripts/check_base_model.py --results_dir "$work/results/base_seed$seed")" # or stops
+    known=$(python scripts/check_base_model.py --results_dir "$work/results/base_seed$seed") # or stops here
+    tell "$known"
 
     tell "the arms: $rows"
     fill_table "$rows"

@@ -177,7 +177,9 @@ def format_metrics(results: Sequence[TaskResult]) -> str:
             stderr = result.about["harness"]["results"][task].get(f"{name}_stderr,{way or 'none'}")
             shown = f"{stderr:>10.3f}" if isinstance(stderr, float) else f"{'-':>10}"
             lines.append(f"{task:<{tasks}} {shots:>5} {len(result.items):>6}  {metric:<{names}} {value:>7.3f} {shown}")
-            groups.setdefault((task.rpartition("_")[0], shots, metric), []).append(value)
+            name, plus, mode = task.partition("+")  # asked with names: `leia.evaluation.entity_names`
+            benchmark = name.rpartition("_")[0]
+            groups.setdefault((benchmark and benchmark + plus + mode, shots, metric), []).append(value)
     for (benchmark, shots, metric), values in groups.items():
         if benchmark and len(values) > 1:
             lines.append(
