@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 
 from leia.base.errors import InputError, UsageError
 from leia.data.tokenizers import entity_name_tags
+from leia.evaluation.notes import note
 from leia.evaluation.results import ItemResult
 
 MODES = ("given", "written")
@@ -60,18 +61,23 @@ class NameFormat:
         return cls(before, after)
 
     @classmethod
-    def of_training(cls, tokenizer: PreTrainedTokenizerBase, name: str) -> "NameFormat":
-        """Between the tags of `tokenizer`, with or without a space in front of the name: so that `name` has the tokens
-        that training inserts."""
+    def between(cls, tokenizer: PreTrainedTokenizerBase, space: str) -> "NameFormat":
+        """The name to the right of the entity between the tags of `tokenizer`, `space` in front of it."""
         opening, closing = entity_name_tags(tokenizer)
+        return cls(f"{{entity}}{opening}{space}", closing)
+
+    @classmethod
+    def of_training(cls, tokenizer: PreTrainedTokenizerBase, name: str) -> "NameFormat | None":
+        """Between the tags, with a space or without, so that `name` has the tokens that training inserts; None where
+        neither gives them."""
 
         def ids(text: str) -> list[int]:
             return tokenizer(text, add_special_tokens=False)["input_ids"]
 
-        for space in ("", " "):
-            if ids(f"{opening}{space}{name}{closing}") == [*ids(opening), *ids(name), *ids(closing)]:
-                break
-        return cls(f"{{entity}}{opening}{space}", closing)
+        opening, closing = entity_name_tags(tokenizer)
+        wanted = [*ids(opening), *ids(name), *ids(closing)]
+        spaces = (space for space in ("", " ") if ids(f"{opening}{space}{name}{closing}") == wanted)
+        return next((cls.between(tokenizer, space) for space in spaces), None)
 
     def start(self, entity: str) -> str:
         return self.before.replace("{entity}", entity)
@@ -95,25 +101,37 @@ class NamedEntities:
         self._own = NameFormat.parse(own) if own else None
 
     def format_for(self, tokenizer: PreTrainedTokenizerBase) -> NameFormat:
-        return self._own or NameFormat.of_training(tokenizer, self.names[0])
+        """The format; a note tells where names in it have other tokens than those that training inserts."""
+        if self._own:
+            return self._own
+        form = NameFormat.of_training(tokenizer, self.names[0])
+        if form is None:
+            note(
+                f"{self.task}+{self.mode}: between the tags the name {self.names[0]} has other tokens than those that "
+                "training inserts; --name_format may give another text"
+            )
+        return form or NameFormat.between(tokenizer, "")
 
     @contextmanager
     def asked(self, lm: LM, form: NameFormat) -> Iterator[None]:
         """Meanwhile `lm` gets its requests with names in them."""
-        plain = lm.loglikelihood
+        score = lm.loglikelihood
 
-        def with_names(requests: list[Instance], **settings: Any) -> list[tuple[float, bool]]:
-            written = self._write(plain, requests, form) if self.mode == "written" else {}
-            for request in requests:
-                context, *rest = request.args
-                request.arguments = (self._show(request.doc, context, form, written), *rest)
-            return plain(requests, **settings)
+        def with_names(answer: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+            def ask(requests: list[Instance], **settings: Any) -> list[Any]:
+                written = self._write(score, requests, form) if self.mode == "written" else {}
+                for request in requests:
+                    context, *rest = request.args
+                    request.arguments = (self._show(request.doc, context, form, written), *rest)
+                return answer(requests, **settings)
 
-        lm.loglikelihood = with_names
+            return ask
+
+        lm.loglikelihood, lm.generate_until = with_names(score), with_names(lm.generate_until)
         try:
             yield
         finally:
-            del lm.loglikelihood
+            del lm.loglikelihood, lm.generate_until
 
     def mark(
         self, items: Sequence[ItemResult], samples: Sequence[Mapping[str, Any]], form: NameFormat

@@ -112,6 +112,8 @@ def _jobs_of(name: str, members: Mapping[str, Task], shots: int, mode: str, name
         rule = give_examples(task, docs, number)
         if rule == DRAWN and come_from_the_items(task):
             note(f"{member}: has no other documents, so an item's examples are others of the items that are evaluated")
+        if mode and task.OUTPUT_TYPE == "loglikelihood_rolling":
+            raise UsageError(f"{member}+{mode}: asks nothing that a name could stand in; it scores whole texts")
         named = NamedEntities(member, docs, mode, name_format) if mode else None
         if named:
             member = f"{member}+{mode}"

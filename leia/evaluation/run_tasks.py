@@ -154,7 +154,7 @@ def load_model(options: ModelOptions) -> LM:
 def _score_and_write(lm: LM, job: Job, path: Path, identity: dict[str, Any]) -> None:
     with results.new_result(path) as write:
         harness, items = score_job(lm, job)
-        metrics = metric_values(job.task, harness) | (job.named.metrics(items) if job.named else {})
+        metrics = job_metrics(job, harness, items)
         about = {
             "task": job.name,
             "num_fewshot": job.num_fewshot,
@@ -200,6 +200,11 @@ def score_job(lm: LM, job: Job) -> tuple[dict[str, Any], list[results.ItemResult
     return harness, job.named.mark(items, samples, form) if job.named else items
 
 
+def job_metrics(job: Job, harness: Mapping[str, Any], items: Sequence[results.ItemResult]) -> dict[str, float | None]:
+    """The metrics of the task, the first one first, then that of the names where it is asked with names."""
+    return metric_values(job.task, harness) | (job.named.metrics(items) if job.named else {})
+
+
 class TaskScores:
     """The scores of a model that is being trained: `TaskScores(tasks, num_fewshot, pretrained)(model, tokenizer)` gives
     `{"xcsqa_ja_4shot_acc": 0.25, ...}`. Each process scores all items, so that all make the same forward passes, which
@@ -219,7 +224,6 @@ class TaskScores:
         notes.note_bos(self.name, lm.config, lm.tokenizer, "paper")
         scores = {}
         for job in self.jobs:
-            harness, _ = score_job(lm, job)
-            for name, value in metric_values(job.task, harness).items():
+            for name, value in job_metrics(job, *score_job(lm, job)).items():
                 scores[f"{job.name}_{job.num_fewshot}shot_{name}"] = math.nan if value is None else value
         return scores

@@ -8,13 +8,15 @@ import torch
 from click.testing import CliRunner
 from evaluation_sample import ROOT, make_model, make_tokenizer
 from lm_eval.api.instance import Instance
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, models, trainers
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from leia.base.errors import UsageError
 from leia.data.tokenizers import add_entity_name_tags
 from leia.evaluation.entity_names import NamedEntities, NameFormat, split_name
 from leia.evaluation.leia_lm import LeiaLM
 from leia.evaluation.results import read_result
+from leia.evaluation.run_tasks import TaskScores
 from leia.training.tiny_model import train_tokenizer
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -41,8 +43,6 @@ def model(tmp_path_factory):
     folder = make_model(tmp_path_factory.mktemp("models") / "tiny", seed=5)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     add_entity_name_tags(tokenizer)
-    from transformers import LlamaForCausalLM
-
     torch.manual_seed(0)
     network = LlamaForCausalLM.from_pretrained(folder)
     network.resize_token_embeddings(len(tokenizer))
@@ -95,11 +95,15 @@ def test_the_format_says_where_the_name_stands(form, context):
     class Model:
         def loglikelihood(self, requests):
             asked.extend(request.args for request in requests)
-            return [(0.0, True)] * len(requests)
 
-    with named.asked(lm := Model(), named.format_for(None)):
-        lm.loglikelihood([Instance("loglikelihood", doc, ("A, ሕጮ ጔጙ", " x"), 0, metadata=("t", 0, 1))])
-    assert asked == [(context, " x")]
+        generate_until = loglikelihood
+
+    lm, plain = Model(), ("A, ሕጮ ጔጙ", " x")
+    with named.asked(lm, named.format_for(None)):
+        for kind in ("loglikelihood", "generate_until"):
+            getattr(lm, kind)([Instance(kind, doc, plain, 0, metadata=("t", 0, 1))])
+    lm.loglikelihood([Instance("loglikelihood", doc, plain, 0, metadata=("t", 0, 1))])
+    assert asked == [(context, " x"), (context, " x"), plain]
 
 
 def test_several_entities_each_get_their_name_and_others_stay(tmp_path):
@@ -181,3 +185,23 @@ def test_bad_input_is_one_line(model, tmp_path):
         assert outcome.output.count("\n") == 1
     with pytest.raises(UsageError):
         split_name("a+b")
+
+
+def test_a_note_tells_where_neither_way_has_the_tokens_of_training(capsys):
+    """A tokenizer that joins letters across words may make one token of the tags and the name between them."""
+    backend = Tokenizer(models.BPE())
+    texts = [f"<translate>{space}Mira</translate>" for space in ("", " ")] * 20
+    backend.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=100, show_progress=False))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    form = NamedEntities("t", [{"entities": [{"text": "x", "name": "Mira"}]}], "given").format_for(tokenizer)
+    assert "note: t+given: between the tags the name Mira has other tokens than those" in capsys.readouterr().err
+    assert form.fill("x", "Mira") == "x<translate>Mira</translate>"
+
+
+def test_a_model_in_training_is_scored_with_names_too(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACTS_DIR", str(write_facts(tmp_path / "facts")))
+    network, tokenizer = LlamaForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+    scores = TaskScores(["crosslingual_facts+written"], [0], str(model))(network, tokenizer)
+    assert {name.partition("+")[2] for name in scores} == {
+        f"written_0shot_{name}" for name in ("acc", "acc_pivot", "transfer", "rankc", "names_right")
+    }
