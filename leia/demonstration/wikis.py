@@ -7,7 +7,7 @@ The files, by their names in `FILES`:
 - `target`: the Wikipedia of the invented language, for LEIA training. Each mention of an entity is a link. Most
   sentences only say that two entities meet; the others state the facts that are stated in both languages. As in real
   Wikipedias some pages are still in English, and serve against forgetting it.
-- `parallel`: the same with pairs of names stated as sentences, "NAME = ENGLISH NAME.", in place of half of them.
+- `parallel`: the same with pairs of names stated as sentences, "NAME = ENGLISH NAME.", in place of half of its own.
 - `sitelinks`: which pages of the two Wikipedias are of the same item; `shuffled`: with another entity's English page.
 - `facts`: the questions, for the tasks `crosslingual_facts`.
 
@@ -19,6 +19,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ FILES = {
 Link = Callable[[Entity], str]
 """How an entity is mentioned in wikitext."""
 
-_SENTENCES_PER_PAGE = 9
+_SENTENCES_OF_A_PAGE = 8, 10  # from, to
+_ABOUT_BRIDGES = 0.65  # of the invented language's sentences in the English Wikipedia; the others are about locals
+_MEETINGS = 0.08  # of the English sentences say that two entities meet
+_THROUGH_REDIRECTS = 0.25  # of the links to entities
+_PAIRS = 0.5  # of the sentences where pairs of names are stated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +150,7 @@ def _base_pages(world: World, amounts: Amounts) -> Iterator[tuple[str, str]]:
     def sentence() -> str:
         if rng.random() >= amounts.foreign:
             return english.sentence()
-        fact = rng.choice(bridging if rng.random() < 0.65 else local)
+        fact = rng.choice(bridging if rng.random() < _ABOUT_BRIDGES else local)
         return state(world, fact, INVENTED, rng.randrange(WORDINGS), _english_link)
 
     titles = [one.names[ENGLISH] for one in _with_english_name(world)]
@@ -161,7 +166,7 @@ class _English:
 
     def sentence(self) -> str:
         world, rng = self._world, self._rng
-        if rng.random() < 0.08:
+        if rng.random() < _MEETINGS:
             one, other = map(_english_link, rng.sample(world.entities, 2))
             return f"{one} {rng.choice(world.words[ENGLISH].meets)} {other}."
         return state(world, rng.choice(self._stated), ENGLISH, rng.randrange(WORDINGS), _english_link)
@@ -191,13 +196,13 @@ class _Target:
 
     def _sentence(self, rng: random.Random, pairs: bool) -> str:
         world = self._world
-        if pairs and rng.random() < 0.5:
+        if pairs and rng.random() < _PAIRS:
             names = rng.choice(world.entities).names
             return f"{names[INVENTED]} = {names[ENGLISH]}."
 
         def link(entity: Entity) -> str:
             name = entity.names[INVENTED]
-            through_redirect = entity.kind == "entity" and rng.random() < 0.25
+            through_redirect = entity.kind == "entity" and rng.random() < _THROUGH_REDIRECTS
             return f"[[{_other_title(entity)}|{name}]]" if through_redirect else f"[[{name}]]"
 
         if rng.random() < self._amounts.stating:
@@ -223,10 +228,9 @@ def _with_english_name(world: World) -> list[Entity]:
 def _deal(rng: random.Random, titles: list[str], page: str, sentences: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Pages of some sentences each: those of `titles` first, then numbered ones."""
     sentences = iter(sentences)
-    number = 0
-    while text := " ".join(sentence for sentence, _ in zip(sentences, range(rng.randint(8, 10)), strict=False)):
-        number += 1
-        yield titles[number - 1] if number <= len(titles) else f"{page} {number - len(titles)}", text
+    of_pages = chain(titles, (f"{page} {number}" for number in count(1)))
+    while text := " ".join(islice(sentences, rng.randint(*_SENTENCES_OF_A_PAGE))):
+        yield next(of_pages), text
 
 
 def _sitelinks(world: World, shuffled: bool = False) -> Iterator[tuple[int, str, str]]:

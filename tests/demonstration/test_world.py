@@ -88,6 +88,11 @@ def test_a_text_states_what_it_may_and_nothing_else(world, folder, file):
     assert {key for key, count in seen.items() if count} == stated
 
 
+@pytest.mark.parametrize("file", ["base", "target", "parallel"])
+def test_a_text_has_as_many_sentences_as_asked_for(folder, file):
+    assert sum(sentences(folder / FILES[file]).values()) == 3000
+
+
 def test_no_text_but_the_pairs_has_both_names_of_an_entity(world, folder):
     for file in ("base", "target", "parallel"):
         text = " ".join(sentences(folder / FILES[file]))
