@@ -19,7 +19,7 @@ from leia.base.cli import EXISTING_FILE, OUTPUT_FOLDER, command, input_folder
 @command
 @click.option("--table", required=True, type=EXISTING_FILE, help="A file of configs/tables/.")
 @input_folder("--results_dir", "run_table.py --run", "Holds a folder of results a run.")
-@click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder for the four files.")
+@click.option("--output_dir", type=OUTPUT_FOLDER, required=True, help="Folder for the files.")
 def main(table: str, results_dir: str, output_dir: str) -> None:
     from leia.base.errors import InputError
     from leia.base.outputs import write_file

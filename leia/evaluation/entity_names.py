@@ -141,7 +141,9 @@ class NamedEntities:
         marked = []
         for item, (_, (doc, context)) in zip(items, sorted(asked.items()), strict=True):
             shown = [
-                one for one in doc["entities"] if form.start(one["text"]) in context and one["text"] != one["name"]
+                one
+                for one in doc.get("entities") or ()
+                if form.start(one["text"]) in context and one["text"] != one["name"]
             ]
             right = all(form.fill(one["text"], one["name"]) in context for one in shown)
             metrics = item.metrics | {NAMES_RIGHT: float(right) if shown else None}

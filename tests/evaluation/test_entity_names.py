@@ -15,7 +15,7 @@ from leia.base.errors import UsageError
 from leia.data.tokenizers import add_entity_name_tags
 from leia.evaluation.entity_names import NamedEntities, NameFormat, split_name
 from leia.evaluation.leia_lm import LeiaLM
-from leia.evaluation.results import read_result
+from leia.evaluation.results import ItemResult, read_result
 from leia.evaluation.run_tasks import TaskScores
 from leia.training.tiny_model import train_tokenizer
 
@@ -205,3 +205,23 @@ def test_a_model_in_training_is_scored_with_names_too(model, tmp_path, monkeypat
     assert {name.partition("+")[2] for name in scores} == {
         f"written_0shot_{name}" for name in ("acc", "acc_pivot", "transfer", "rankc", "names_right")
     }
+
+
+def test_items_that_mark_nothing_stand_beside_those_that_do(model, tmp_path):
+    """Such a fact is asked as it is, and counts in no metric of names."""
+    facts = write_facts(tmp_path / "facts")
+    lines = (facts / "facts.jsonl").read_text(encoding="utf-8").splitlines()
+    unmarked = {name: value for name, value in json.loads(lines[0]).items() if name != "entity"}
+    (facts / "facts.jsonl").write_text("\n".join([json.dumps(unmarked), *lines[1:]]), encoding="utf-8")
+    outcome = evaluate(model, tmp_path / "r", facts, "crosslingual_facts+given")
+    assert outcome.exit_code == 0, outcome.output
+    items = items_of(tmp_path / "r", "crosslingual_facts+given")
+    assert [item.metrics["names_right"] for item in items] == [None, 1.0, 1.0]
+    assert items[0].answer["context"] == "ሕጮ ቚዲ ጔጙ"
+
+
+def test_a_document_without_the_field_is_left_as_it_is():
+    named = NamedEntities("t", [{"entities": [{"text": "b", "name": "Bee"}]}, {}], "given", "{entity} ({name})")
+    sample = {"doc_id": 0, "doc": {}, "arguments": [("a b", " x")]}
+    (item,) = named.mark([ItemResult("0", {}, {"acc": 1.0})], [sample], named.format_for(None))
+    assert (item.answer["context"], item.metrics["names_right"]) == ("a b", None)
