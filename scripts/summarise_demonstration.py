@@ -39,7 +39,10 @@ def main(table: str, results_dir: str, output_dir: str) -> None:
     write_file(folder / "summary.json", to_json(summarise(arms)))
     write_file(folder / "differences.json", to_json(summarise_differences(arms)))
     write_file(folder / "table.md", markdown)
-    for suffix in (".svg", ".png"):
+    for suffix in (
+        ".svg",
+        ".png",
+    ):  # drawn for each: a figure that was laid out for one comes out otherwise in the other
         save_figure(draw_arms(arms, labels), folder / f"arms{suffix}")
     click.echo(markdown)
     click.echo(f"written: {folder}/summary.json, differences.json, table.md, arms.svg, arms.png")

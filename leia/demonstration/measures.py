@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from leia.base.errors import InputError
+from leia.demonstration.world import ASKED
 from leia.evaluation.entity_names import NAMES_RIGHT
 from leia.evaluation.results import TaskResult, check_models, of_status, read_result, result_path
 from leia.tables.definition import Row, Table
 from leia.tables.intervals import BOOTSTRAP_SAMPLES, Estimate, estimate
 
 TASK = "crosslingual_facts_qaa"
-STATUSES = ("held_out", "trained", "unknown", "bridge")
 QUESTIONS = {
     "bare": ("", "acc"),
     "given": ("+given", "acc"),
@@ -100,7 +100,7 @@ def _measures(row: Row, seeds: Sequence[int], results_dir: Path) -> Iterator[tup
         paths = {seed: result_path(folder, f"{TASK}{mode}", 0) for seed, folder in folders.items()}
         results = {seed: read_result(path) for seed, path in paths.items() if path.exists()}
         check_models({paths[seed]: result for seed, result in results.items()})
-        for status in STATUSES if results else ():
+        for status in ASKED if results else ():
             of_seed = {seed: of_status(result, status) for seed, result in results.items()}
             for question, (asked, metric) in QUESTIONS.items():
                 if asked == mode and not (mode and status == "bridge"):
@@ -117,7 +117,8 @@ def _measure(results: dict[int, TaskResult], metric: str) -> Measure:
 
 
 def _draw(result: TaskResult, metric: str, generator: np.random.Generator) -> np.ndarray:
-    """The metric in `BOOTSTRAP_SAMPLES` samples of the items that it counts."""
+    """The metric in `BOOTSTRAP_SAMPLES` samples of the items that it counts. (Each seed has facts of its own, so items
+    are drawn in each by themselves; `leia.tables.knowledge` draws those that all seeds have.)"""
     values = np.array([value for item in result.items if (value := item.metrics.get(metric)) is not None])
     if not len(values):
         return np.full(BOOTSTRAP_SAMPLES, math.nan)

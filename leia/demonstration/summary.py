@@ -7,6 +7,7 @@ from typing import Any
 from leia.base.text import markdown, markdown_table
 from leia.demonstration.measures import QUESTIONS, Arms, Measure, differences
 from leia.tables.intervals import Estimate
+from leia.tables.rendering import format_estimate
 
 TITLES = {
     "held_out": "Facts that English alone states",
@@ -88,4 +89,4 @@ def to_markdown(arms: Arms, labels: Mapping[str, str]) -> str:
 def _cell(value: Estimate | None, sign: str = "") -> str:
     if value is None or math.isnan(value.mean):
         return "–"
-    return f"{value.mean:{sign}.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
+    return format_estimate(value, sign)

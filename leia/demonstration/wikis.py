@@ -28,7 +28,18 @@ from leia.base.errors import InputError, UsageError
 from leia.base.outputs import MANIFEST_NAME
 from leia.base.text import read_json, to_json_lines
 from leia.demonstration.mediawiki import write_dump, write_sitelinks
-from leia.demonstration.world import ENGLISH, INVENTED, WORDINGS, Entity, Fact, Sizes, World, draw_world
+from leia.demonstration.world import (
+    ASKED,
+    ENGLISH,
+    INVENTED,
+    WORDINGS,
+    Entity,
+    Fact,
+    Sizes,
+    World,
+    check_least,
+    draw_world,
+)
 
 FILES = {
     "base": "enwiki-pages-articles.xml.bz2",
@@ -62,9 +73,7 @@ class Amounts:
     questions: int = setting("Text", "Facts of a status that are asked, at most.", 1000)
 
     def __post_init__(self) -> None:
-        for name in ("base_sentences", "target_sentences", "questions"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name} is {getattr(self, name)}; expected at least 1")
+        check_least(self, base_sentences=1, target_sentences=1, questions=1)
         for name in ("foreign", "replay", "stating"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"--{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
@@ -111,7 +120,7 @@ def questions(world: World, most: int) -> Iterator[dict[str, Any]]:
     """A line of `facts` for each fact that is asked, at most `most` of a status; the wording of a question changes from
     fact to fact."""
     kinds = world.sizes.relations * world.sizes.values
-    for status in ("held_out", "trained", "unknown", "bridge"):
+    for status in ASKED:
         for number, fact in enumerate(_in_turn(world.of_status(status))[:most]):
             wording = (number + number // kinds) % (WORDINGS - 1)  # another one when the same kind comes again
             sentences = {code: state(world, fact, code, wording) for code in (ENGLISH, INVENTED)}
@@ -237,6 +246,5 @@ def _sitelinks(world: World, shuffled: bool = False) -> Iterator[tuple[int, str,
     """Item, site and title of each page that an item has; `shuffled`: with another entity's English page."""
     for entity in _with_english_name(world):
         of_page = world.shuffled.get(entity.number, entity) if shuffled else entity
-        number = int(entity.qid.removeprefix("Q"))
-        yield number, f"{ENGLISH}wiki", of_page.names[ENGLISH]
-        yield number, f"{INVENTED}wiki", entity.names[INVENTED]
+        yield entity.number, f"{ENGLISH}wiki", of_page.names[ENGLISH]
+        yield entity.number, f"{INVENTED}wiki", entity.names[INVENTED]

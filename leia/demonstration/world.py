@@ -25,12 +25,22 @@ from leia.base.errors import UsageError
 ENGLISH, INVENTED = "en", "qaa"
 """Codes of the languages: ISO 639 leaves qaa to local use."""
 
+ASKED = ("held_out", "trained", "unknown", "bridge")
+"""The statuses of the facts that are asked."""
+
 WORDINGS = 4
 """Ways to state a relation; questions use all but the last, which ends in the value like these."""
 
 _LATIN = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _ETHIOPIC = [chr(code) for code in range(0x1208, 0x1350) if unicodedata.category(chr(code)) == "Lo"]
 """Syllables of a script without upper and lower case."""
+
+
+def check_least(settings: object, **least: int) -> None:
+    """Raise `UsageError` for a field of `settings` that is below its least value."""
+    for name, number in least.items():
+        if getattr(settings, name) < number:
+            raise UsageError(f"--{name} is {getattr(settings, name)}; expected at least {number}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +60,7 @@ class Sizes:
     )
 
     def __post_init__(self) -> None:
-        for name, least in (("entities", 2), ("bridges", 1), ("locals", 1), ("relations", 1), ("values", 2)):
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name} is {getattr(self, name)}; expected at least {least}")
+        check_least(self, entities=2, bridges=1, locals=1, relations=1, values=2)
         for name in ("held_out", "unknown"):
             if not 0 < getattr(self, name) < 1:
                 raise UsageError(f"--{name} is {getattr(self, name)}; expected a share above 0 and below 1")
@@ -86,15 +94,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Entity:
-    """`names` by the code of the language, which are its titles there; `kind` is entity, bridge, local or value."""
+    """`names` by the code of the language, which are its titles there; `kind` is entity, bridge, local or value;
+    `number` is that of its Wikidata item."""
 
     number: int
     kind: str
     names: dict[str, str]
-
-    @property
-    def qid(self) -> str:
-        return f"Q{self.number + 1}"
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ def draw_world(sizes: Sizes, seed: int) -> World:
     of_values = _name_values(rng, latin, ethiopic, sizes)
     names += of_values
     kinds += ["value"] * len(of_values)
-    made = [Entity(number, kind, own) for number, (kind, own) in enumerate(zip(kinds, names, strict=True))]
+    made = [Entity(number, kind, own) for number, (kind, own) in enumerate(zip(kinds, names, strict=True), 1)]
     of_kind = {kind: [one for one in made if one.kind == kind] for kind in ("entity", "bridge", "local", "value")}
     values = [of_kind["value"][start : start + sizes.values] for start in range(0, len(of_kind["value"]), sizes.values)]
     facts = list(_draw_facts(rng, sizes, of_kind))

@@ -127,7 +127,10 @@ def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[t
         if measured or not published:
             wanted = len(row.runs(part.columns[0], table.seeds))
             seeds = [f" (n={cell.seeds})" if cell.ours and cell.seeds < wanted else "" for cell in own]
-            yield row.label, [(_estimate(cell.ours) + n, bool(cell.counts)) for cell, n in zip(own, seeds, strict=True)]
+            yield (
+                row.label,
+                [(format_estimate(cell.ours) + n, bool(cell.counts)) for cell, n in zip(own, seeds, strict=True)],
+            )
         if any(cell.interval for cell in own):
             yield "· over items", _plain("[{0.low:.3f}, {0.high:.3f}]".format, [cell.interval for cell in own])
         if published:
@@ -135,7 +138,7 @@ def _lines(table: Table, part: Part, cells: Cells) -> Iterator[tuple[str, list[t
             for column, cell in zip(part.column_names, own, strict=True):
                 baseline = cells[part.name, table.baseline, column].authors
                 bold = bool(cell.authors and baseline and counts_as_gain(cell.authors, baseline))
-                line.append((_estimate(cell.authors), bold))
+                line.append((format_estimate(cell.authors), bold))
             yield "· authors" if measured else f"{row.label}, authors", line
         if any(cell.difference is not None for cell in own):
             yield "· difference", _plain("{:+.3f}".format, [cell.difference for cell in own])
@@ -149,10 +152,11 @@ def _plain(form: Callable[[Any], str], values: Sequence[Any]) -> list[tuple[str,
     return [("–" if value is None else form(value), False) for value in values]
 
 
-def _estimate(value: Estimate | None) -> str:
+def format_estimate(value: Estimate | None, sign: str = "") -> str:
+    """The mean and the half width of its interval; `sign`: "+" shows that of a difference."""
     if value is None:
         return "–"
-    return f"{value.mean:.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
+    return f"{value.mean:{sign}.3f}" + ("" if value.half_width is None else f" ±{value.half_width:.3f}")
 
 
 def _p_value(gain: Gain) -> str:

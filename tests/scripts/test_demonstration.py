@@ -20,11 +20,10 @@ def run(work: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(autouse=True)
-def environment_is_set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def environment_is_set_up() -> None:
     """`set_up.sh` would make .venv; the packages are those of this process."""
-    if (ROOT / ".venv/installed").exists():
-        return
-    pytest.skip("scripts/set_up.sh has not made .venv; run_tests.sh does")
+    if not (ROOT / ".venv/installed").exists():
+        pytest.skip("scripts/set_up.sh has not made .venv; run_tests.sh does")
 
 
 def test_the_second_of_two_at_once_stops(tmp_path: Path) -> None:
