@@ -31,7 +31,12 @@ class LeiaConstantLengthDataset(IterableDataset):
 
     With `no_separator_tokens` names stand between no tags (an ablation of the paper). Then, and under a strategy that
     puts something else than names between them, a block has `entity_name_mask`, too: BoolTensor[max_length], True at
-    the tokens of inserted names. `article_end_token_id` (EOS) is put after each article; None, as published: nothing.
+    the tokens of inserted names.
+
+    Three options of documents, none of them published: `article_end_token_id` (EOS) is put after each article. With
+    `separate_attention` a block has `position_ids`, LongTensor[max_length], which begin with 0 at each article (and at
+    the block). With `separate_epochs` no block holds tokens of two epochs: the last tokens of one, fewer than a block
+    has, are left out.
 
     One `random.Random(seed)` draws for the whole run; epoch e reads the articles in the order of
     `dataset.shuffle(seed + e)`, or as they lie. `state_dict()` is where the iterator made last stands, in plain JSON
@@ -53,6 +58,8 @@ class LeiaConstantLengthDataset(IterableDataset):
         seed: int = 42,
         no_separator_tokens: bool = False,
         article_end_token_id: int | None = None,
+        separate_attention: bool = False,
+        separate_epochs: bool = False,
     ) -> None:
         self.insertion = Insertion(
             entity_name_insertion_strategy,
@@ -69,12 +76,19 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.max_length = max_length
         self.shuffle = shuffle
         self.seed = seed
-        self.article_end_token_id = article_end_token_id
+        self.separate_epochs = separate_epochs
+        self._article_end = np.array([] if article_end_token_id is None else [article_end_token_id], dtype=np.int64)
+        self._marks_starts = separate_attention
         settings = {"articles": len(self.articles), "max_length": max_length, "shuffle": shuffle, "seed": seed}
-        # A stream has the settings that it had before there were these two, where they are off.
-        own = {name: value for name, value in vars(self.insertion).items() if name != "no_separator_tokens" or value}
-        ends = {} if article_end_token_id is None else {"article_end_token_id": article_end_token_id}
-        self._settings = settings | own | ends
+        later = {
+            "no_separator_tokens": no_separator_tokens or None,
+            "article_end_token_id": article_end_token_id,
+            "separate_attention": separate_attention or None,
+            "separate_epochs": separate_epochs or None,
+        }
+        # A stream has the settings that it had before there were these, where they are off.
+        self._settings = settings | vars(self.insertion) | later
+        self._settings = {name: value for name, value in self._settings.items() if value is not None}
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
 
@@ -82,25 +96,35 @@ class LeiaConstantLengthDataset(IterableDataset):
         worker = get_worker_info()
         if worker is not None and worker.id > 0:
             return
-        rank, num_ranks = 0, 1
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, num_ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        position = self._position = self._first_position()
-        for blocks in self._rounds(position, num_ranks):
-            yield self._block(blocks[rank])
+        rank, num_ranks = rank_and_ranks()
+        blocks = self.token_blocks()
+        while True:
+            yield self.block([next(blocks) for _ in range(num_ranks)][rank])
 
-    def _block(self, tokens: np.ndarray) -> dict[str, torch.Tensor]:
-        if not self.insertion.needs_marks:
+    def token_blocks(self) -> Iterator[np.ndarray]:
+        """All blocks of the stream as they are packed, [max_length] each, with the marks that `block` reads."""
+        self._position = self._first_position()
+        return self._blocks(self._position)
+
+    def block(self, tokens: np.ndarray) -> dict[str, torch.Tensor]:
+        """What is yielded of one of `token_blocks`."""
+        if not (self.insertion.needs_marks or self._marks_starts):
             return {"input_ids": torch.from_numpy(tokens.copy())}
         ids, names = unmark(tokens)
-        return {"input_ids": torch.from_numpy(ids), "entity_name_mask": torch.from_numpy(names)}
+        block = {}
+        if self.insertion.needs_marks:
+            block["entity_name_mask"] = torch.from_numpy(names)
+        if self._marks_starts:
+            ids, positions = positions_in_articles(ids)
+            block["position_ids"] = torch.from_numpy(positions)
+        return {"input_ids": torch.from_numpy(ids)} | block
 
     def first_epoch(self) -> list[dict[str, torch.Tensor]]:
         """The whole blocks of the first epoch. Its last tokens, fewer than a block has, are left out."""
-        articles = self._augmented_articles(self._first_position())
-        tokens = np.concatenate([next(articles) for _ in range(len(self.articles))])
+        rng = random.Random(self.seed)
+        tokens = np.concatenate([self._augmented(index, rng) for index in self.order_of_epoch(0)])
         starts = range(0, len(tokens) - self.max_length + 1, self.max_length)
-        return [self._block(tokens[start : start + self.max_length]) for start in starts]
+        return [self.block(tokens[start : start + self.max_length]) for start in starts]
 
     def state_dict(self) -> dict[str, Any]:
         return {"settings": self._settings, **self._position.as_dict()}
@@ -118,19 +142,37 @@ class LeiaConstantLengthDataset(IterableDataset):
     def _first_position(self) -> "_Position":
         return _Position(random.Random(self.seed)) if self._start is None else _Position.from_dict(self._start)
 
-    def _rounds(self, position: "_Position", num_ranks: int) -> Iterator[np.ndarray]:
-        """One block for each rank at a time, [num_ranks, max_length]; `position` is where the stream continues."""
-        size = num_ranks * self.max_length
-        articles = self._augmented_articles(position)
+    def _blocks(self, position: "_Position") -> Iterator[np.ndarray]:
+        """Block after block, epoch after epoch; `position` is where the stream continues after the last one given."""
+        yield from self._cut(position.carried, position)
+        pieces, length = [position.carried], len(position.carried)
         while True:
-            pieces, length = [position.carried], len(position.carried)
-            while length < size:
-                pieces.append(next(articles))
+            begun = position.article == 0 and not length
+            for index in self.order_of_epoch(position.epoch)[position.article :]:
+                position.article += 1
+                pieces.append(self._augmented(index, position.rng))
                 length += len(pieces[-1])
-            tokens = np.concatenate(pieces)
-            for start in range(0, length - size + 1, size):
-                position.carried = tokens[start + size :]
-                yield tokens[start : start + size].reshape(num_ranks, self.max_length)
+                if length < self.max_length:
+                    continue
+                begun = False
+                yield from self._cut(np.concatenate(pieces), position)
+                pieces, length = [position.carried], len(position.carried)
+            position.epoch += 1
+            position.article = 0
+            if self.separate_epochs:
+                if begun:
+                    raise InputError(
+                        f"separate_epochs: all {len(self.articles):,} articles together hold less than one block of "
+                        f"{self.max_length:,} tokens; lower max_length, or leave separate_epochs out"
+                    )
+                position.carried = position.carried[:0]
+                pieces, length = [], 0
+
+    def _cut(self, tokens: np.ndarray, position: "_Position") -> Iterator[np.ndarray]:
+        """The whole blocks of `tokens`; the rest is carried."""
+        for start in range(0, len(tokens) - self.max_length + 1, self.max_length):
+            position.carried = tokens[start + self.max_length :]
+            yield tokens[start : start + self.max_length]
 
     def order_of_epoch(self, epoch: int) -> Sequence[int]:
         """The rows of the dataset in the order in which this epoch reads them."""
@@ -138,17 +180,34 @@ class LeiaConstantLengthDataset(IterableDataset):
         # The permutation that `dataset.shuffle(seed + epoch)` applies, without the index file that it writes.
         return np.random.default_rng(self.seed + epoch).permutation(count) if self.shuffle else range(count)
 
-    def _augmented_articles(self, position: "_Position") -> Iterator[np.ndarray]:
-        """The token ids of article after article, epoch after epoch; `position` is always after the last one given."""
+    def _augmented(self, index: int, rng: random.Random) -> np.ndarray:
+        """The token ids of an article with names in it, and with the marks that `block` reads."""
         settings = vars(self.insertion) | {"mark_names": self.insertion.needs_marks}
-        article_end = [] if self.article_end_token_id is None else [self.article_end_token_id]
-        while True:
-            for index in self.order_of_epoch(position.epoch)[position.article :]:
-                position.article += 1
-                article = insert_entity_names(*self.articles[index], rng=position.rng, **settings)
-                yield np.append(article, article_end) if article_end else article
-            position.epoch += 1
-            position.article = 0
+        article = insert_entity_names(*self.articles[index], rng=rng, **settings)
+        if len(self._article_end):
+            article = np.append(article, self._article_end)
+        if self._marks_starts and len(article):
+            article[0] ^= _ARTICLE_START
+        return article
+
+
+def rank_and_ranks() -> tuple[int, int]:
+    """This process's rank in an initialised `torch.distributed` group, and how many there are; else 0 and 1."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+_ARTICLE_START = 1 << 32
+"""A bit that no token id has; it is turned over in the first one of an article, which may be marked as of a name."""
+
+
+def positions_in_articles(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of a block without the marks of first tokens, and the position of each token in its article, counted from
+    the first one that the block holds; each of the block's shape."""
+    places = np.arange(len(ids))
+    first = np.maximum.accumulate(np.where(ids & _ARTICLE_START, places, 0))
+    return ids & ~_ARTICLE_START, places - first
 
 
 @dataclass

@@ -3,17 +3,15 @@
 import gzip
 import hashlib
 import json
-import socket
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torch.multiprocessing
 from datasets import Dataset, Features, load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
+from streams import CLOSE, OPEN, make_stream, random_dataset, run_ranks, take
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
@@ -24,41 +22,6 @@ from leia.data.collator import entity_name_mask
 from leia.data.tokenizers import add_entity_name_tags
 
 SHARED = Path(__file__).parents[3] / "shared"
-OPEN, CLOSE = 900, 901
-
-
-def random_dataset(articles: int = 40, seed: int = 5) -> Dataset:
-    rng = np.random.default_rng(seed)
-    rows = []
-    for number in range(articles):
-        length = int(rng.integers(0, 120))
-        bounds = np.sort(rng.integers(0, length + 1, size=2 * int(rng.integers(0, 6)))).tolist()
-        rows.append(
-            {
-                "title": f"Article {number}",
-                "input_ids": rng.integers(0, 800, size=length).tolist(),
-                "entity_start_positions": bounds[::2],
-                "entity_end_positions": bounds[1::2],
-                "alternative_entity_input_ids": [
-                    rng.integers(0, 800, size=int(rng.integers(0, 5))).tolist() for _ in bounds[::2]
-                ],
-            }
-        )
-    return Dataset.from_list(rows)
-
-
-def make_stream(dataset: Dataset, max_length: int = 64, **options) -> LeiaConstantLengthDataset:
-    options = {
-        "entity_name_insertion_prob": 0.5,
-        "entity_name_insertion_strategy": "right",
-        "shuffle": True,
-        "seed": 42,
-    } | options
-    return LeiaConstantLengthDataset(dataset, max_length, OPEN, CLOSE, **options)
-
-
-def take(stream, count: int) -> list[list[int]]:
-    return [block["input_ids"].tolist() for block in islice(stream, count)]
 
 
 def take_with_masks(stream, count: int) -> list[list[list[int]]]:
@@ -126,6 +89,45 @@ def test_an_end_is_put_after_each_article_and_the_stream_without_it_is_what_it_w
     assert first == dataset.shuffle(seed=42)[0]["input_ids"] and len(lengths) == 8
     for one, other in ((plain, ended), (ended, plain)):
         with pytest.raises(ValueError, match="article_end_token_id"):
+            one.load_state_dict(other.state_dict())
+
+
+@given(st.integers(0, 99), st.booleans(), st.sampled_from(["left", "right", "replace", "none"]))
+def test_positions_begin_anew_at_each_article_and_leave_the_ids_as_they_are(seed, no_tags, strategy):
+    options = {"entity_name_insertion_strategy": strategy, "seed": seed, "article_end_token_id": 990}
+    options |= {"no_separator_tokens": no_tags}
+    dataset = random_dataset(8, seed)
+    plain = take_with_masks(make_stream(dataset, **options), 40)
+    blocks = list(islice(make_stream(dataset, **options, separate_attention=True), 40))
+    assert [[block[key].tolist() for key in block if key != "position_ids"] for block in blocks] == plain
+    after_an_end = True  # a block begins with 0, too
+    for block in blocks:
+        expected = []
+        for token in block["input_ids"].tolist():
+            expected.append(0 if after_an_end or not expected else expected[-1] + 1)
+            after_an_end = token == 990
+        assert block["position_ids"].tolist() == expected
+
+
+def test_no_block_holds_tokens_of_two_epochs_where_they_are_separate():
+    dataset = random_dataset(6)
+    epochs = [list(chain(*(row["input_ids"] for row in dataset.shuffle(seed=42 + epoch)))) for epoch in range(4)]
+    whole = [tokens[start : start + 64] for tokens in epochs for start in range(0, len(tokens) - 63, 64)]
+    stream = make_stream(dataset, entity_name_insertion_strategy="none", separate_epochs=True)
+    assert len(whole) > 8 and take(stream, len(whole)) == whole
+
+
+def test_epochs_shorter_than_a_block_are_refused_where_they_are_separate():
+    with pytest.raises(InputError, match="all 3 articles together hold less than one block of 4,096 tokens"):
+        take(make_stream(random_dataset(3), 4096, separate_epochs=True), 1)
+
+
+@pytest.mark.parametrize("setting", ["separate_attention", "separate_epochs"])
+def test_the_state_of_a_stream_is_what_it_was_before_there_were_these_settings(setting):
+    plain, own = make_stream(random_dataset()), make_stream(random_dataset(), **{setting: True})
+    assert setting not in plain.state_dict()["settings"]
+    for one, other in ((plain, own), (own, plain)):
+        with pytest.raises(ValueError, match=setting):
             one.load_state_dict(other.state_dict())
 
 
@@ -197,14 +199,17 @@ def test_iterating_again_starts_again():
     assert [next(other)["input_ids"].tolist() for _ in range(50)] == first
 
 
+SEPARATED = {"article_end_token_id": 7, "separate_attention": True, "separate_epochs": True}
+
+
 @pytest.mark.parametrize("strategy", ["left", "right", "replace", "none", "no tags", "separated"])
 def test_a_saved_state_continues_without_replaying(strategy, monkeypatch):
     dataset, options = random_dataset(articles=6), {"entity_name_insertion_strategy": strategy}
     if strategy == "no tags":
         options = {"no_separator_tokens": True}
     if strategy == "separated":
-        options = {"article_end_token_id": 7}
-    taken = take_with_masks if strategy == "no tags" else take
+        options = SEPARATED
+    taken = take_with_masks if strategy in ("no tags", "separated") else take
     undisturbed = taken(make_stream(dataset, 16, **options), 60)
     for stop in (0, 1, 2, 3, 4, 13, 37, 38, 39):
         stream = make_stream(dataset, 16, **options)
@@ -243,37 +248,18 @@ def test_loader_workers_neither_repeat_nor_lose_nor_reorder_blocks(workers):
     assert list(chain(*batches)) == take(stream, 48)
 
 
-def stream_of_rank(rank: int, ranks: int, port: int, folder: Path, state: dict | None) -> None:
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
-    stream = make_stream(random_dataset())
-    if state is not None:
-        stream.load_state_dict(state)
-    blocks = take(stream, 12)
-    (folder / f"{rank}.json").write_text(json.dumps([blocks, stream.state_dict()]))
-    torch.distributed.destroy_process_group()
-
-
-def run_ranks(ranks: int, folder: Path, state: dict | None) -> tuple[list[list[int]], list[dict]]:
-    """The blocks in the order of the stream, and each rank's state after them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.start_processes(
-        stream_of_rank, (ranks, port, folder, state), nprocs=ranks, start_method="fork"
-    )
-    results = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
-    interleaved = [block for round_ in zip(*(blocks for blocks, _ in results), strict=True) for block in round_]
-    return interleaved, [state for _, state in results]
+def make_one() -> LeiaConstantLengthDataset:
+    return make_stream(random_dataset())
 
 
 def test_ranks_share_one_order_and_a_state_serves_any_number_of_them(tmp_path):
     alone = make_stream(random_dataset())
     undisturbed = take(alone, 60)
-    blocks, states = run_ranks(2, tmp_path, None)
+    blocks, states = run_ranks(2, make_one, tmp_path, None)
     assert blocks == undisturbed[:24]
     take(alone, 24)
     assert states == [alone.state_dict()] * 2, "all ranks stand where one alone would stand"
-    blocks, _ = run_ranks(3, tmp_path, states[0])
+    blocks, _ = run_ranks(3, make_one, tmp_path, states[0])
     assert blocks == undisturbed[24:60]
 
 
