@@ -48,9 +48,7 @@ def benchmark_data(dataset: Dataset, max_length: int, tokens: int) -> Iterator[s
     floor = rate(copied_blocks(dataset, max_length), blocks, max_length)
     yield row("copying the tokens into blocks (floor)", floor, floor)
     for strategy in STRATEGIES:
-        stream = LeiaConstantLengthDataset(
-            dataset, max_length, collator.start_token_id, collator.end_token_id, 0.5, strategy, shuffle=True
-        )
+        stream = LeiaConstantLengthDataset(dataset, max_length, *collator.tag_ids[0], 0.5, strategy, shuffle=True)
         yield row(f"packing, {strategy}, p 0.5", rate(stream, blocks, max_length), floor)
     batch = list(islice(stream, 16))
     for disabled in (False, True):

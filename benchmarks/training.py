@@ -199,7 +199,7 @@ def make_trainer(settings: Settings, work: Work, device: torch.device, folder: s
     args.save_strategy = "no"
     dataset = made_up_articles(200)
     collator = make_collator(dataset)
-    tag_ids = (collator.start_token_id, collator.end_token_id)
+    tag_ids = list(collator.tag_ids[0])
     dtype = torch.bfloat16 if experiment.lora_rank else torch.float32
     size, attention = VOCABULARY_SIZE + len(tag_ids), attentions()[0]
     model = make_random_llama(work.shape, size, device, dtype, attention, work.num_layers).train()

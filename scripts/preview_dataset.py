@@ -102,7 +102,7 @@ def main(
 
     experiment, seed = read_settings(config, given, model_name, dataset_dir)
     dataset, manifest = open_training_dataset(dataset_dir), read_manifest(dataset_dir)
-    tokenizer = load_tokenizer(model_name, trust_remote_code, experiment.tags)
+    tokenizer = load_tokenizer(model_name, trust_remote_code, [experiment.tags])
     check_dataset(dataset, tokenizer, manifest, dataset_dir)
     explainer = None
     if preprocessed_dataset_dir is not None and wikidata_id_file is not None:

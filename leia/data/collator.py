@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from leia.data.tokenizers import entity_name_tag_ids
+from leia.data.tokenizers import tag_ids, tag_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -14,13 +14,16 @@ IGNORED_LABEL = -100
 
 
 class LeiaDataCollator:
-    """A batch `input_ids`, `attention_mask`, `labels`, each [batch, length], from `{"input_ids": ids}` of each block;
-    with `entity_name_mask` where the blocks carry it.
+    """A batch `input_ids`, `attention_mask`, `labels`, each [batch, length], from `{"input_ids": ids}` of each block.
 
     `labels` are the ids with -100 where the id is that of padding (of EOS for a tokenizer without padding) or of a
-    tag; with `disable_entity_name_token_loss` also at the names: by the mask that the blocks carry, else between the
-    tags (`entity_name_mask`). Shorter sequences are padded on the right to `max_length`, or to the longest. Raises
-    `ValueError` when the tokenizer lacks the tags or has neither padding nor EOS, and for a sequence over `max_length`.
+    tag; with `disable_entity_name_token_loss` also at the names: by the mask that a block carries, else between the
+    tags (`entity_name_mask`). Shorter sequences are padded on the right to `max_length`, or to the longest.
+
+    Where blocks carry more, a batch has `entity_name_mask` [batch, length], all of whose rows are filled in; `source`
+    [batch]; `position_ids` [batch, length], and -100 as the label of each article's first token, which no token of the
+    article comes before. Raises `ValueError` when the tokenizer lacks its tags or has neither padding nor EOS, and for
+    a sequence over `max_length`.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class LeiaDataCollator:
     ) -> None:
         self.max_length = max_length
         self.disable_entity_name_token_loss = disable_entity_name_token_loss
-        self.start_token_id, self.end_token_id = entity_name_tag_ids(tokenizer)
+        self.tag_ids = [tag_ids(tokenizer, pair) for pair in tag_pairs(tokenizer)]
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if padding is None:
             raise ValueError("the tokenizer has neither a padding token nor an end-of-sequence token")
@@ -42,24 +45,52 @@ class LeiaDataCollator:
         length = self.max_length or max(len(sequence) for sequence in sequences)
         if any(len(sequence) > length for sequence in sequences):
             raise ValueError(f"a sequence is longer than max_length, {length} tokens")
-        input_ids = torch.full((len(sequences), length), self.padding_token_id)
-        attention_mask = torch.zeros_like(input_ids)
-        for row, sequence in enumerate(sequences):
-            input_ids[row, : len(sequence)] = sequence
-            attention_mask[row, : len(sequence)] = 1
-        names = None
-        if all("entity_name_mask" in feature for feature in features):
-            names = torch.zeros_like(input_ids, dtype=torch.bool)
-            for row, (feature, sequence) in enumerate(zip(features, sequences, strict=True)):
-                names[row, : len(sequence)] = torch.as_tensor(feature["entity_name_mask"])
-        ignored = (
-            (input_ids == self.padding_token_id) | (input_ids == self.start_token_id) | (input_ids == self.end_token_id)
-        )
+        input_ids = _padded(sequences, length, self.padding_token_id)
+        attention_mask = _padded([torch.ones_like(sequence) for sequence in sequences], length, 0)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        ignored = (input_ids == self.padding_token_id) | self.are_tags(input_ids)
+        if any("entity_name_mask" in feature for feature in features):
+            batch["entity_name_mask"] = self._name_mask(features, input_ids)
         if self.disable_entity_name_token_loss:
-            ignored |= entity_name_mask(input_ids, self.start_token_id, self.end_token_id) if names is None else names
-        labels = input_ids.masked_fill(ignored, IGNORED_LABEL)
-        batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
-        return batch if names is None else batch | {"entity_name_mask": names}
+            names = batch.get("entity_name_mask")
+            ignored |= self.names_by_tags(input_ids) if names is None else names
+        if "position_ids" in features[0]:
+            batch["position_ids"] = _padded([torch.as_tensor(one["position_ids"]) for one in features], length, 0)
+            ignored |= batch["position_ids"] == 0
+        if "source" in features[0]:
+            batch["source"] = torch.stack([feature["source"] for feature in features])
+        return batch | {"labels": input_ids.masked_fill(ignored, IGNORED_LABEL)}
+
+    def are_tags(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """True at the tags; of the shape of the ids."""
+        found = torch.zeros_like(input_ids, dtype=torch.bool)
+        for opening, closing in self.tag_ids:
+            found |= (input_ids == opening) | (input_ids == closing)
+        return found
+
+    def names_by_tags(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """`entity_name_mask` between the tags of any pair."""
+        found = torch.zeros_like(input_ids, dtype=torch.bool)
+        for opening, closing in self.tag_ids:
+            found |= entity_name_mask(input_ids, opening, closing)
+        return found
+
+    def _name_mask(self, features: Sequence[dict[str, Any]], input_ids: torch.Tensor) -> torch.Tensor:
+        """The masks that blocks carry; by the tags for blocks that carry none, beside others of the batch that do."""
+        names = self.names_by_tags(input_ids)
+        for row, feature in enumerate(features):
+            if "entity_name_mask" in feature:
+                mask = torch.as_tensor(feature["entity_name_mask"], dtype=torch.bool)
+                names[row] = False
+                names[row, : len(mask)] = mask
+        return names
+
+
+def _padded(rows: Sequence[torch.Tensor], length: int, value: int) -> torch.Tensor:
+    padded = torch.full((len(rows), length), value)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+    return padded
 
 
 def entity_name_mask(input_ids: torch.Tensor, start_token_id: int, end_token_id: int) -> torch.Tensor:

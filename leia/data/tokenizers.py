@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,11 @@ _OWN_TAGS = "entity_name_tags"
 
 
 def load_tokenizer(
-    model_name: str, trust_remote_code: bool = False, tags: tuple[str, str] | None = None
+    model_name: str, trust_remote_code: bool = False, tags: "Sequence[TagPair] | None" = None
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of a model on the hub or in a folder. Raises `InputError` when there is none.
 
-    `tags` are those that `add_entity_name_tags` will give it (`choose_tags`); None for those that it knows of itself.
+    `tags` are the pairs that it will be given (`choose_tags`); None for those that it knows of itself.
 
     It gives the ids of `tokenizers.Tokenizer.from_file(tokenizer.json)`, with the special tokens around a text that the
     file's post-processor names: the `add_bos_token` and `add_eos_token` of `tokenizer_config.json` do not count, which
@@ -63,7 +64,7 @@ def load_tokenizer(
         )
         tokenizer = neutral
     if tags is not None:
-        choose_tags(tokenizer, tags)
+        choose_tags(tokenizer, *tags)
     return tokenizer
 
 
@@ -82,36 +83,48 @@ def count_ids(tokenizer: PreTrainedTokenizerBase) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
-def entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-    """The opening and the closing tag that this tokenizer has, or will have: those of `choose_tags`, which it keeps in
-    its tokenizer_config.json, else `<translate>` and `</translate>`."""
-    opening, closing = tokenizer.init_kwargs.get(_OWN_TAGS, ENTITY_NAME_TAGS)
-    return opening, closing
+TagPair = tuple[str, str]
 
 
-def choose_tags(tokenizer: PreTrainedTokenizerBase, tags: tuple[str, str]) -> None:
-    """Have `tokenizer` take these tags, which `add_entity_name_tags` adds. Special tokens that it has may serve.
+def tag_pairs(tokenizer: PreTrainedTokenizerBase) -> list[TagPair]:
+    """The opening and the closing tags that this tokenizer has, or will have: those of `choose_tags`, which it keeps in
+    its tokenizer_config.json, else `<translate>` and `</translate>`. None for a model of names without tags."""
+    tags = tokenizer.init_kwargs.get(_OWN_TAGS, ENTITY_NAME_TAGS)
+    return list(zip(tags[::2], tags[1::2], strict=True))
+
+
+def entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> TagPair:
+    """The first of `tag_pairs`; `<translate>` and `</translate>` where there are none."""
+    return next(iter(tag_pairs(tokenizer)), ENTITY_NAME_TAGS)
+
+
+def choose_tags(tokenizer: PreTrainedTokenizerBase, *pairs: TagPair) -> None:
+    """Have `tokenizer` take these tags, one pair or several or none, which `add_entity_name_tags` adds. Special tokens
+    that it has may serve.
 
     Raises `UsageError` for tags that are no tags (`check_tags`), or that it has as ordinary tokens or for another use.
     """
-    check_tags(tags)
-    own = entity_name_tags(tokenizer)
-    tokens = [tokenizer.convert_tokens_to_ids(tag) if tag in tokenizer.get_vocab() else None for tag in own]
-    if own != tags and None not in tokens:
-        say_once(
-            f"note: {tokenizer.name_or_path}: has the tags {own[0]} and {own[1]} of an earlier training; this one adds "
-            f"{tags[0]} and {tags[1]}"
-        )
-    for name, tag in zip(TAG_SETTINGS, tags, strict=True):
-        if use := use_of_tag(tokenizer, tag):
-            raise UsageError(
-                f"{name} is {tag}, which the tokenizer of {tokenizer.name_or_path} has as {use}; choose a text that no "
-                "article holds, like <translate>"
+    for pair in pairs:
+        check_tags(pair)
+    for own in tag_pairs(tokenizer):
+        tokens = [tokenizer.convert_tokens_to_ids(tag) if tag in tokenizer.get_vocab() else None for tag in own]
+        if own not in pairs and pairs and None not in tokens:
+            adds = ", ".join(f"{opening} and {closing}" for opening, closing in pairs)
+            say_once(
+                f"note: {tokenizer.name_or_path}: has the tags {own[0]} and {own[1]} of an earlier training; this one "
+                f"adds {adds}"
             )
-    if tags == ENTITY_NAME_TAGS:
+    for pair in pairs:
+        for name, tag in zip(TAG_SETTINGS, pair, strict=True):
+            if use := use_of_tag(tokenizer, tag):
+                raise UsageError(
+                    f"{name} is {tag}, which the tokenizer of {tokenizer.name_or_path} has as {use}; choose a text "
+                    "that no article holds, like <translate>"
+                )
+    if pairs == (ENTITY_NAME_TAGS,):
         tokenizer.init_kwargs.pop(_OWN_TAGS, None)
     else:
-        tokenizer.init_kwargs[_OWN_TAGS] = list(tags)
+        tokenizer.init_kwargs[_OWN_TAGS] = [tag for pair in pairs for tag in pair]
 
 
 def check_tags(tags: tuple[str, str]) -> None:
@@ -135,20 +148,32 @@ def use_of_tag(tokenizer: PreTrainedTokenizerBase, tag: str) -> str:
 
 
 def add_entity_name_tags(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Add the tags as special tokens where they are missing; return the ids of the opening and the closing tag."""
-    tags = {"additional_special_tokens": list(entity_name_tags(tokenizer))}
-    tokenizer.add_special_tokens(tags, replace_extra_special_tokens=False)
-    return entity_name_tag_ids(tokenizer)
+    """Add the tags as special tokens where they are missing; return the ids of the opening and the closing tag, of
+    several pairs those of the first. Of a tokenizer that is to have none, `<translate>` and `</translate>` are added.
+    """
+    pairs = tag_pairs(tokenizer) or [ENTITY_NAME_TAGS]
+    add_tag_pairs(tokenizer, pairs)
+    return tag_ids(tokenizer, pairs[0])
+
+
+def add_tag_pairs(tokenizer: PreTrainedTokenizerBase, pairs: Collection[TagPair]) -> None:
+    if tags := [tag for pair in pairs for tag in pair]:
+        tokenizer.add_special_tokens({"additional_special_tokens": tags}, replace_extra_special_tokens=False)
 
 
 def entity_name_tag_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """The ids of the opening and the closing tag. Raises `ValueError` when the tokenizer lacks one."""
-    vocabulary, tags = tokenizer.get_vocab(), entity_name_tags(tokenizer)
-    missing = [tag for tag in tags if tag not in vocabulary]
+    """The ids of the opening and the closing tag, of several pairs those of the first. Raises `ValueError` when the
+    tokenizer lacks one."""
+    return tag_ids(tokenizer, entity_name_tags(tokenizer))
+
+
+def tag_ids(tokenizer: PreTrainedTokenizerBase, pair: TagPair) -> tuple[int, int]:
+    """The ids of a pair of tags. Raises `ValueError` when the tokenizer lacks one."""
+    vocabulary = tokenizer.get_vocab()
+    missing = [tag for tag in pair if tag not in vocabulary]
     if missing:
         raise ValueError(f"the tokenizer lacks {' and '.join(missing)}; add them with add_entity_name_tags")
-    opening, closing = tags
-    return vocabulary[opening], vocabulary[closing]
+    return vocabulary[pair[0]], vocabulary[pair[1]]
 
 
 def tokenizer_identity(tokenizer: PreTrainedTokenizerBase, without: Collection[str] | None = None) -> dict[str, Any]:
@@ -171,7 +196,7 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase, without: Collection[s
 
 def _known_tags(tokenizer: PreTrainedTokenizerBase) -> set[str]:
     """Its own tags, and those that an earlier training may have given it."""
-    return {*ENTITY_NAME_TAGS, *entity_name_tags(tokenizer)}
+    return {*ENTITY_NAME_TAGS, *chain.from_iterable(tag_pairs(tokenizer))}
 
 
 def _sha256(value: dict[str, Any]) -> str:

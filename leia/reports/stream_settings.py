@@ -34,5 +34,5 @@ def _of_run(folder: Path) -> dict[str, Any]:
             f"{folder}: expected the folder of a run, found neither {checkpoints.RUN_FILE} nor a checkpoint"
         )
     settings = checkpoints.read_saved(saved / checkpoints.RUN_FILE)
-    opening, closing = settings.pop("entity_name_tags", (None, None))
+    opening, closing = settings.pop("entity_name_tags", None) or (None, None)
     return settings | {"entity_name_start_tag": opening, "entity_name_end_tag": closing}

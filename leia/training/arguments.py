@@ -10,18 +10,17 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
-from transformers.hf_argparser import HfArgumentParser
 
 from leia.base.cli import setting
 from leia.base.errors import InputError, UsageError
 from leia.base.text import read_yaml
-from leia.data.insertion import STRATEGIES, WHERE
-from leia.data.tokenizers import ENTITY_NAME_TAGS, check_tags
 from leia.training.launch import without_gpu
 from leia.training.machine import Machine
+from leia.training.settings import Parser, words_of
+from leia.training.sources import ListedSource, Source, read_sources
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -32,13 +31,14 @@ RECOMPUTED = ("none", "selective", "full")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """The settings that transformers does not know. Each is an option of scripts/train.py."""
+class Experiment(Source):
+    """The settings that transformers does not know. Each is an option of scripts/train.py. Those of a `Source` are of
+    the one dataset, or of all `sources` that do not say otherwise."""
 
     model_name_or_path: str = setting(
         "Model", "The model to fine-tune, with its tokenizer: a folder or a name on the hub."
     )
-    wikipedia_dataset_dir: str = setting("Data", "The dataset folder of build_wikipedia_dataset.py.")
+    sources: str = setting("Data", "Several sources in place of one dataset: a YAML list (docs/experiments.md).", "")
     max_length: int = setting("Data", "Tokens of a sequence.", 2048)
     validation_articles: int = setting(
         "Evaluation", "Articles that training never reads; their loss is logged each --eval_steps (the save_steps).", 0
@@ -48,15 +48,14 @@ class Experiment:
     )
     num_fewshot_samples: str = setting("Evaluation", "Solved examples in front of an item, one number a task.", "")
     include_path: str = setting("Evaluation", "Folder of further tasks, as lm-eval's.", "")
-    entity_name_insertion_strategy: str = setting("Names", WHERE, "right")
-    entity_name_insertion_prob: float = setting("Names", "The probability that a name is inserted.", 0.5)
     disable_entity_name_token_loss: bool = setting("Names", "Train without the loss on the inserted names.", False)
-    no_separator_tokens: bool = setting(
-        "Names", "Insert names without the two tags, which the model knows all the same.", False
-    )
-    entity_name_start_tag: str = setting("Names", "The tag before a name.", ENTITY_NAME_TAGS[0])
-    entity_name_end_tag: str = setting("Names", "The tag after a name.", ENTITY_NAME_TAGS[1])
     separate_articles: bool = setting("Data", "Put EOS after each article (not in the paper).", False)
+    separate_attention: bool = setting(
+        "Data", "Let attention and positions begin anew at each article of a block (not in the paper).", False
+    )
+    separate_epochs: bool = setting(
+        "Data", "Leave out the last tokens of an epoch, too few for a block, so that no block crosses epochs.", False
+    )
     global_batch_size: int = setting("Data", "Sequences of one optimizer step, over all processes.", 2048)
     attn_implementation: str = setting(
         "Model", "auto: flash attention where it is installed and the GPU can, else sdpa.", "auto"
@@ -98,12 +97,11 @@ class Experiment:
     )
 
     def __post_init__(self) -> None:
-        strategy = self.entity_name_insertion_strategy
-        if strategy not in STRATEGIES:
-            raise UsageError(f"entity_name_insertion_strategy is {strategy}; expected one of {', '.join(STRATEGIES)}")
-        if not 0 <= self.entity_name_insertion_prob <= 1:
-            raise UsageError(f"entity_name_insertion_prob is {self.entity_name_insertion_prob}; expected 0 to 1")
-        check_tags(self.tags)
+        super().__post_init__()
+        if bool(self.wikipedia_dataset_dir) == bool(self.sources):
+            what = "have both" if self.sources else "are both missing"
+            raise UsageError(f"--wikipedia_dataset_dir and sources {what}; give one dataset, or a list of sources")
+        self.listed_sources()
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -123,9 +121,9 @@ class Experiment:
             if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 0")
 
-    @property
-    def tags(self) -> tuple[str, str]:
-        return self.entity_name_start_tag, self.entity_name_end_tag
+    def listed_sources(self) -> list[ListedSource]:
+        """`sources`, or the one source without a name that the experiment is by itself."""
+        return read_sources(self.sources, self)
 
 
 LIMITS = {"adam_beta1": 1, "adam_beta2": 1, "seed": 2**32}
@@ -172,17 +170,8 @@ def read_experiment(settings: Mapping[str, Any]) -> Experiment:
     """The experiment of `settings`, as `read_config` reads them; those of transformers and of the machine are passed
     over. Raises `UsageError` for values out of range."""
     names = {field.name for field in fields(Experiment)}
-    words = [f"--{name}={value}" for name, value in settings.items() if name in names and value is not None]
-    return Experiment(**vars(_Parser([Experiment], add_help=False, allow_abbrev=False).parse_args(words)))
-
-
-class _Parser(HfArgumentParser):
-    def add_argument(self, *names: str, **settings: Any) -> Any:
-        """Without what `leia.base.cli.setting` adds to a field for click."""
-        return super().add_argument(*names, **{k: v for k, v in settings.items() if k not in ("heading", "of_click")})
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+    own = {name: value for name, value in settings.items() if name in names}
+    return Experiment(**vars(Parser(Experiment).parse_args(words_of(own))))
 
 
 def parse(
@@ -196,14 +185,9 @@ def parse(
     from transformers import TrainingArguments
 
     _quieten()
-    words = []
-    for name, value in (read_config(config) | {k: v for k, v in options.items() if v is not None}).items():
-        if isinstance(value, list):
-            words += [f"--{name}", *map(str, value)]
-        elif value is not None:
-            words.append(f"--{name}={value}")
+    words = words_of(read_config(config) | {name: value for name, value in options.items() if value is not None})
     # Where both have a setting, ours counts: the last one.
-    parser = _Parser([TrainingArguments, Experiment], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    parser = Parser(TrainingArguments, Experiment, conflict_handler="resolve")
     namespace = parser.parse_args([*words, *more])
     experiment = Experiment(**{field.name: vars(namespace).pop(field.name) for field in fields(Experiment)})
     _check(vars(experiment) | vars(namespace), parser)  # before `TrainingArguments` connects the processes
@@ -264,7 +248,7 @@ def _offload_optimizer(device: str, dry_on: Machine | None) -> None:
     os.environ["ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE"] = device
 
 
-def _check(settings: dict[str, Any], parser: HfArgumentParser) -> None:
+def _check(settings: dict[str, Any], parser: Parser) -> None:
     """Raise `UsageError` for settings that a run of ours cannot have."""
     from transformers.integrations import get_reporting_integration_callbacks
 

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase, TrainingArguments
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import add_entity_name_tags, count_ids
+from leia.data.tokenizers import add_tag_pairs, count_ids, tag_pairs
 from leia.training import checkpoints
 from leia.training.arguments import Experiment, count_processes
 from leia.training.estimate import Memory, Size, checkpoint_bytes, kept_for_backward, memory, size_of
@@ -58,7 +58,8 @@ def look_at(
     if run.finished:
         return run.beginning()
     tokenizer = checked_tokenizer(run)
-    hold_out(run.dataset, experiment.validation_articles)
+    for source in run.sources:
+        hold_out(source.dataset, experiment.validation_articles)
     check_weights(experiment.model_name_or_path)
     model = empty_model(experiment, args, tokenizer)
     find_optimizer(args, model)
@@ -80,7 +81,8 @@ def empty_model(experiment: Experiment, args: TrainingArguments, tokenizer: PreT
     """The model of a run with its tags and adapters, without a single number. Raises `InputError`."""
     name, trusted = experiment.model_name_or_path, experiment.trust_remote_code
     config = AutoConfig.from_pretrained(name, trust_remote_code=trusted)
-    tag_ids = add_entity_name_tags(tokenizer)
+    add_tag_pairs(tokenizer, tag_pairs(tokenizer))
+    tag_ids = tokenizer.convert_tokens_to_ids([tag for pair in tag_pairs(tokenizer) for tag in pair])
     config.get_text_config().vocab_size = max(config.get_text_config().vocab_size, count_ids(tokenizer))
     dtype = torch.bfloat16 if args.bf16 else torch.float32
     eager = {"attn_implementation": "eager"} if experiment.attn_implementation == "eager" else {}

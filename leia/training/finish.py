@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, Train
 from leia.base.step import versions
 from leia.base.text import markdown_table, to_json
 from leia.data.specification import deviating_parts, neutral_tokenizer
-from leia.data.tokenizers import load_tokenizer
+from leia.data.tokenizers import TagPair, load_tokenizer
 from leia.training import checkpoints
 from leia.training.arguments import Experiment
 from leia.training.interchange import write_older_names
 from leia.training.model import add_tags, load_model
+from leia.training.sources import tag_pairs_of
 from leia.training.weights import convert, stored_dtype, take_over, take_over_weights, wanted_dtype
 
 MODEL_FILES = (
@@ -49,7 +51,8 @@ def finish(
     stored = stored_dtype(base)
     dtype = wanted_dtype(experiment.save_dtype, given, stored)
     if experiment.lora_rank:
-        merged(checkpoint, base, trusted, dtype or torch.float32, stored, experiment.tags).save_pretrained(folder)
+        tags = tag_pairs_of(experiment.listed_sources())
+        merged(checkpoint, base, trusted, dtype or torch.float32, stored, tags).save_pretrained(folder)
     else:
         take_over_weights(checkpoint, folder, dtype)
     write_older_names(folder, given, dtype)
@@ -67,7 +70,7 @@ def merged(
     trust_remote_code: bool,
     dtype: torch.dtype,
     stored: torch.dtype | None,
-    tags: tuple[str, str] | None = None,
+    tags: Sequence[TagPair] | None = None,
 ) -> PreTrainedModel:
     """The model `base` with the adapters of `checkpoint` in its weights, in `dtype`. It is loaded as its weights are
     `stored`, or wider where `dtype` asks; layer by layer it is merged in 32 bits."""
@@ -119,7 +122,7 @@ def model_card(
     settings = {**dataclasses.asdict(experiment), **run, **_changed(args), "num_processes": args.world_size}
     del settings["try_steps"]
     rows = [(name, json.dumps(value, ensure_ascii=False, default=str)) for name, value in settings.items()]
-    tally = to_json(manifest["tally"]) if manifest else "The dataset has no manifest.\n"
+    tally = to_json(_tallies(manifest)) if manifest else "The dataset has no manifest.\n"
     return f"""\
 ---
 base_model: {json.dumps(experiment.model_name_or_path, ensure_ascii=False)}
@@ -150,6 +153,13 @@ inserted into Wikipedia text.
 
 {", ".join(f"{name} {number}" for name, number in versions().items())}
 """
+
+
+def _tallies(manifest: dict[str, Any] | None) -> Any:
+    """The tallies of a dataset, or of each source by name."""
+    if manifest is not None and "sources" in manifest:
+        return {name: _tallies(one) for name, one in manifest["sources"].items()}
+    return manifest and manifest["tally"]
 
 
 def _changed(args: TrainingArguments) -> dict[str, Any]:

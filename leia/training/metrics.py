@@ -2,11 +2,12 @@
 
 import math
 import resource
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from leia.data.collator import IGNORED_LABEL
+from leia.data.collator import IGNORED_LABEL, LeiaDataCollator
 from leia.training.losses import next_tokens
 
 SUMS = ("loss", "name_loss", "labels", "name_labels", "inserted", "tokens", "stop")
@@ -26,35 +27,55 @@ PEAK_TFLOPS = {
 
 
 class StepSums:
-    """Sums over the micro batches of a step, then over the processes."""
+    """Sums over the micro batches of a step, then over the processes; `sources`: the names of those of a mixture."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sequence[str] = ()) -> None:
+        self._sources = tuple(sources)
         self._sums: torch.Tensor | float = 0.0
 
-    def add(self, losses: torch.Tensor, labels: torch.Tensor, names: torch.Tensor, inserted: torch.Tensor) -> None:
-        """Of one micro batch, each [batch, length]: token losses, labels, which ids are names, which are inserted."""
+    def add(self, losses: torch.Tensor, batch: dict[str, torch.Tensor], collator: LeiaDataCollator) -> None:
+        """Of one micro batch of `collator`, with the loss of each token, [batch, length]."""
+        labels, (names, inserted) = batch["labels"], inserted_tokens(batch, collator)
         trained = next_tokens(labels, IGNORED_LABEL) != IGNORED_LABEL
         trained_names = trained & next_tokens(names, False)
         losses = losses.double()
         tokens, stop = labels.new_full((), labels.numel()), labels.new_zeros(())
         values = (losses, losses * trained_names, trained, trained_names, inserted, tokens, stop)
-        self._sums = self._sums + torch.stack([value.sum().double() for value in values])
+        sums = torch.stack([value.sum().double() for value in values])
+        if self._sources:
+            of_rows = torch.stack([losses.sum(dim=1), trained.sum(dim=1).double()])
+            of_sources = of_rows.new_zeros(2, len(self._sources)).index_add_(1, batch["source"], of_rows)
+            sums = torch.cat([sums, of_sources.flatten()])
+        self._sums = self._sums + sums
 
     def finish(self, accelerator: Any, stop: bool) -> dict[str, float]:
-        """The sums over all processes, by the names of `SUMS`; `stop` is the number of processes asked to stop."""
-        self._sums[-1] = stop
+        """The sums over all processes, by the names of `SUMS`; `stop` is the number of processes asked to stop. Of
+        each source `loss/NAME` and `labels/NAME`."""
+        self._sums[SUMS.index("stop")] = stop
         sums = accelerator.reduce(self._sums, "sum").tolist()
         self._sums = 0.0
-        return dict(zip(SUMS, sums, strict=True))
+        of_sources = [f"{what}/{name}" for what in ("loss", "labels") for name in self._sources]
+        return dict(zip((*SUMS, *of_sources), sums, strict=True))
+
+
+def inserted_tokens(batch: dict[str, torch.Tensor], collator: LeiaDataCollator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which ids of a batch are of names (with the opening tag, where tags tell), and which are inserted at all."""
+    ids = batch["input_ids"]
+    names = batch["entity_name_mask"] if "entity_name_mask" in batch else collator.names_by_tags(ids)
+    return names, names | collator.are_tags(ids)
 
 
 def mean_losses(sums: dict[str, float], prefix: str = "") -> dict[str, float]:
-    """The mean loss over the labels of names and over those of text, where there are any."""
+    """The mean loss over the labels of names, over those of text and over those of each source, where there are any."""
     losses = {}
     if sums["name_labels"]:
         losses[f"{prefix}loss_names"] = sums["name_loss"] / sums["name_labels"]
     if text_labels := sums["labels"] - sums["name_labels"]:
         losses[f"{prefix}loss_text"] = (sums["loss"] - sums["name_loss"]) / text_labels
+    for name, total in sums.items():
+        labels = sums.get(name.replace("loss/", "labels/", 1)) if name.startswith("loss/") else 0
+        if labels:
+            losses[f"{prefix}{name}"] = total / labels
     return losses
 
 
@@ -113,12 +134,20 @@ SHOWN = {
 def evaluation_line(step: int, steps: int, logs: dict[str, float]) -> str:
     """What is printed of an evaluation in training; the names of `logs` begin with `eval_`."""
     own = {name.removeprefix("eval_"): value for name, value in logs.items()}
-    texts = [SHOWN.get(name, f"{name} {{:.3f}}").format(value) for name, value in own.items()]
+    texts = [_of_source(name, own) or SHOWN.get(name, f"{name} {{:.3f}}").format(value) for name, value in own.items()]
     return "  ".join([f"step {step}/{steps}  evaluation:", *texts])
 
 
 def step_line(step: int, steps: int, logs: dict[str, float]) -> str:
     """What is printed of a step."""
-    return "  ".join(
-        [f"step {step}/{steps}", *(text.format(logs[name]) for name, text in SHOWN.items() if name in logs)]
-    )
+    shown = [text.format(logs[name]) for name, text in SHOWN.items() if name in logs]
+    return "  ".join([f"step {step}/{steps}", *shown, *filter(None, (_of_source(name, logs) for name in logs))])
+
+
+def _of_source(name: str, logs: dict[str, float]) -> str:
+    """Of `loss/NAME` the loss of that source, with its tokens so far where they are logged; else nothing."""
+    what, slash, source = name.partition("/")
+    if what != "loss" or not slash:
+        return ""
+    tokens = logs.get(f"tokens/{source}")
+    return f"{source} {logs[name]:.4f}" + (f" ({tokens:,} tokens)" if tokens is not None else "")

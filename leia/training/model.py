@@ -105,10 +105,8 @@ def attentions() -> list[str]:
     return [name for name, runs in flash.items() if runs] + ["sdpa", "eager"]
 
 
-def make_model(
-    experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase
-) -> tuple[torch.nn.Module, tuple[int, int]]:
-    """The model to train and the ids of the two tags, which it and `tokenizer` are given."""
+def make_model(experiment: Experiment, args: TrainingArguments, tokenizer: PreTrainedTokenizerBase) -> torch.nn.Module:
+    """The model to train; it and `tokenizer` are given the tags that `tokenizer` is to have."""
     # DeepSpeed keeps 32-bit weights beside bf16 ones, and adapters leave the weights as they are; elsewhere the weights
     # are 32-bit and bf16 is for the arithmetic.
     narrow = args.bf16 and (args.deepspeed_plugin is not None or experiment.lora_rank > 0)
@@ -117,11 +115,11 @@ def make_model(
     name, trusted = experiment.model_name_or_path, experiment.trust_remote_code
     model = load_model(name, attention, dtype, trusted, experiment.load_in_4bit)
     tag_ids = add_tags(model, tokenizer)
-    return prepare(model, experiment, args, tag_ids), tag_ids
+    return prepare(model, experiment, args, tag_ids)
 
 
 def prepare(
-    model: PreTrainedModel, experiment: Experiment, args: TrainingArguments, tag_ids: tuple[int, int]
+    model: PreTrainedModel, experiment: Experiment, args: TrainingArguments, tag_ids: list[int]
 ) -> torch.nn.Module:
     """`model`, which has the tags, as this run trains it: with adapters or not, and how its layers run."""
     if experiment.lora_rank:
@@ -145,13 +143,13 @@ def has_tied_weights(model: torch.nn.Module) -> bool:
     return len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
 
 
-def add_lora(model: PreTrainedModel, rank: int, tag_ids: tuple[int, int], seed: int) -> Any:
+def add_lora(model: PreTrainedModel, rank: int, tag_ids: list[int], seed: int) -> Any:
     """`model` with LoRA adapters on all linear layers; of the embeddings only the rows of the tags are trained."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-    settings |= {"exclude_modules": _without_adapters(model), "trainable_token_indices": list(tag_ids)}
+    settings |= {"exclude_modules": _without_adapters(model), "trainable_token_indices": tag_ids or None}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "fan_in_fan_out is set")  # which peft then sets as GPT-2 needs it

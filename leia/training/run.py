@@ -12,27 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-from leia.base.datasets import open_training_dataset
 from leia.base.errors import InputError
 from leia.base.outputs import errors_named, held
-from leia.base.step import read_manifest
-from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
-from leia.data.suitability import article_end, note_on_articles
-from leia.data.tokenizers import ENTITY_NAME_TAGS, check_dataset, load_tokenizer
-from leia.training import checkpoints
+from leia.data import LeiaDataCollator
+from leia.data.suitability import note_on_articles
+from leia.data.tokenizers import load_tokenizer
+from leia.training import checkpoints, streams
 from leia.training.arguments import Experiment, count_processes
 from leia.training.finish import finish, model_card
 from leia.training.four_bits import check_four_bits
 from leia.training.machine import Machine, machine_of_process
 from leia.training.metrics import peak_flops
 from leia.training.model import check_length, first_line, make_model
+from leia.training.sources import tag_pairs_of
+from leia.training.streams import OpenSource, check_sources, identity_of, make_streams, manifest_of, open_sources
 from leia.training.trainer import LeiaTrainer
-from leia.training.validation import Evaluation, TaskScorer, hold_out
+from leia.training.validation import Evaluation, TaskScorer
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,7 @@ class Run:
     experiment: Experiment
     args: TrainingArguments
     output_dir: Path
-    dataset: Dataset
-    manifest: dict[str, Any] | None
+    sources: list[OpenSource]
     identity: dict[str, Any]
     checkpoint: Path | None
     finished: bool
@@ -90,9 +87,10 @@ def train(experiment: Experiment, args: TrainingArguments, command: str, score_t
         if is_first and trainer.stopped:
             print(what_was_saved(last, trainer), flush=True)
         elif is_first:
-            card = model_card(experiment, args, run.identity, run.manifest, command)
+            manifest = manifest_of(run.sources)
+            card = model_card(experiment, args, run.identity, manifest, command)
             with checkpoints.clear_errors(output_dir, "config.json"):
-                finish(output_dir, last, experiment, run.manifest, card)
+                finish(output_dir, last, experiment, manifest, card)
             checkpoints.keep_newest(output_dir, experiment.keep_checkpoints)
         trainer.accelerator.wait_for_everyone()
         return not trainer.stopped
@@ -144,25 +142,24 @@ def checked_tokenizer(run: Run) -> PreTrainedTokenizerBase:
     """The tokenizer of the run's model. Raises `InputError` where model, tokenizer and dataset do not fit."""
     experiment = run.experiment
     check_length(experiment.model_name_or_path, experiment.max_length, experiment.trust_remote_code)
-    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code, experiment.tags)
-    is_first = run.args.process_index == 0
-    check_dataset(run.dataset, tokenizer, run.manifest, experiment.wikipedia_dataset_dir, read_ids=is_first)
+    tags = tag_pairs_of(experiment.listed_sources())
+    tokenizer = load_tokenizer(experiment.model_name_or_path, experiment.trust_remote_code, tags)
+    check_sources(run.sources, tokenizer, read_ids=run.args.process_index == 0)
     return tokenizer
 
 
 def find_run(experiment: Experiment, args: TrainingArguments, output_dir: Path, machine: Machine) -> Run:
     """The run that these settings describe, as far as `output_dir` holds it already."""
     checkpoint = find_checkpoint(output_dir, args.resume_from_checkpoint)
-    dataset = open_training_dataset(experiment.wikipedia_dataset_dir)
-    manifest = read_manifest(experiment.wikipedia_dataset_dir)
-    identity = run_identity(experiment, args, dataset._fingerprint, machine)
+    sources = open_sources(experiment)
+    identity = run_identity(experiment, args, sources, machine)
     finished = checkpoints.is_finished(output_dir)
     if finished:
         checkpoints.check_same_run(output_dir, identity)
     elif checkpoint is not None:
         checkpoints.check_same_run(checkpoint, identity)
         checkpoints.check_whole(checkpoint)
-    return Run(experiment, args, output_dir, dataset, manifest, identity, checkpoint, finished, machine)
+    return Run(experiment, args, output_dir, sources, identity, checkpoint, finished, machine)
 
 
 def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
@@ -187,31 +184,26 @@ def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
 
 
 def run_identity(
-    experiment: Experiment, args: TrainingArguments, dataset_fingerprint: str, machine: Machine
+    experiment: Experiment, args: TrainingArguments, sources: list[OpenSource], machine: Machine
 ) -> dict[str, Any]:
     """What must be the same when a run is continued. The number of processes may change, but not under DeepSpeed, which
     saves the optimizer's states in as many parts."""
     settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
                 "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
-    own = ("max_length", "entity_name_insertion_strategy", "entity_name_insertion_prob",
-           "disable_entity_name_token_loss", "no_separator_tokens", "validation_articles",
+    own = ("max_length", "disable_entity_name_token_loss", "validation_articles",
            "global_batch_size", "lora_rank", "load_in_4bit", "fp8")  # fmt: skip
     states = "FSDP" if machine.sharding == "FSDP" else "whole"
     if machine.uses_deepspeed:
         stage = "" if machine.sharding == "ZeRO-3" else f" {machine.sharding}"
         states = f"DeepSpeed{stage}, {count_processes(machine.processes)}"
-    later = {}  # settings that runs did not have once, where they are on
-    if experiment.tags != ENTITY_NAME_TAGS:
-        later["entity_name_tags"] = list(experiment.tags)
-    if experiment.separate_articles:
-        later["separate_articles"] = True
+    later = ("separate_articles", "separate_attention", "separate_epochs")  # which runs did not have once
     return {
         "model": Path(experiment.model_name_or_path).name,
-        "dataset": dataset_fingerprint,
+        **identity_of(sources),
         "optimizer_states": states,
         **{name: getattr(experiment, name) for name in own},
         **{name: getattr(args, name) for name in settings},
-        **later,
+        **{name: True for name in later if getattr(experiment, name)},
     }
 
 
@@ -239,23 +231,13 @@ def make_trainer(
     kind: type[LeiaTrainer] = LeiaTrainer,
 ) -> LeiaTrainer:
     experiment, args = run.experiment, run.args
-    training, held_out = hold_out(run.dataset, experiment.validation_articles)
-    model, tag_ids = make_model(experiment, args, tokenizer)
+    model = make_model(experiment, args, tokenizer)
     find_optimizer(args, model)
-    names = {
-        "entity_name_start_token_id": tag_ids[0],
-        "entity_name_end_token_id": tag_ids[1],
-        "entity_name_insertion_prob": experiment.entity_name_insertion_prob,
-        "entity_name_insertion_strategy": experiment.entity_name_insertion_strategy,
-        "no_separator_tokens": experiment.no_separator_tokens,
-        "article_end_token_id": article_end(tokenizer, experiment.separate_articles),
-    }
-    blocks = LeiaConstantLengthDataset(training, experiment.max_length, shuffle=True, seed=args.seed, **names)
+    blocks, held_out = make_streams(run.sources, experiment, tokenizer, args.seed)
     evaluation = None
-    if held_out is not None or score_tasks is not None:
+    if held_out or score_tasks is not None:
         steps = args.eval_steps or args.save_steps
-        held_out_blocks = validation_blocks(held_out, experiment, names) if held_out is not None else ()
-        evaluation = Evaluation.each(steps, args.max_steps, blocks=held_out_blocks, score_tasks=score_tasks)
+        evaluation = Evaluation.each(steps, args.max_steps, blocks=held_out, score_tasks=score_tasks)
     if args.process_index == 0:
         print(describe(run, model.config._attn_implementation), flush=True)
         if not experiment.separate_articles and (note := note_on_articles(tokenizer)):
@@ -285,36 +267,14 @@ def find_optimizer(args: TrainingArguments, model: torch.nn.Module) -> None:
         raise InputError(f"optim is {args.optim.value}: {first_line(error)}") from error
 
 
-def validation_blocks(dataset: Dataset, experiment: Experiment, names: dict[str, Any]) -> list[dict[str, Tensor]]:
-    """The blocks of the articles held out, with names inserted as in training, by draws that no seed changes."""
-    blocks = LeiaConstantLengthDataset(dataset, experiment.max_length, seed=0, **names).first_epoch()
-    if not blocks:
-        raise InputError(
-            f"validation_articles is {experiment.validation_articles}: these hold less than one block of "
-            f"{experiment.max_length} tokens; take more"
-        )
-    return blocks
-
-
 def describe(run: Run, attention: str) -> str:
     """The data and the arithmetic of a step."""
     experiment = run.experiment
-    strategy = experiment.entity_name_insertion_strategy
-    probability = "" if strategy == "none" else f", probability {experiment.entity_name_insertion_prob}"
-    if experiment.no_separator_tokens:
-        probability += ", without tags"
-    elif experiment.tags != ENTITY_NAME_TAGS:
-        probability += f", between {' and '.join(experiment.tags)}"
     layers = f"recomputed: {experiment.activation_checkpointing}"
     layers += ", compiled" if experiment.torch_compile else ""
     layers += ", fp8" if experiment.fp8 else ""
     layers += ", weights in 4 bits" if experiment.load_in_4bit else ""
-    held_out = f", {experiment.validation_articles:,} of them held out" if experiment.validation_articles else ""
-    held_out += ", EOS after each" if experiment.separate_articles else ""
-    return (
-        f"{len(run.dataset):,} articles{held_out}; names: {strategy}{probability}; attention: {attention}; {layers}\n"
-        f"{step_of(run)}"
-    )
+    return f"{streams.describe(run.sources, experiment)}; attention: {attention}; {layers}\n{step_of(run)}"
 
 
 def step_of(run: Run) -> str:

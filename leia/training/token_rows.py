@@ -17,21 +17,23 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.initialization import no_init_weights
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import add_entity_name_tags, count_ids, entity_name_tags
+from leia.data.tokenizers import add_tag_pairs, count_ids, tag_pairs
 
 _LONGER = 1024
 """By how much the vocabulary of the other model is longer."""
 
 
-def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """Give `tokenizer` and `model` the two tags where they lack them; return their ids. What the model has for a new
-    token is the mean of what it has for all former ones (paper, section 3: of the embeddings); of whole numbers, such
-    as the experts of a token, what most tokens have. The rows of a padded vocabulary are used.
+def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Give `tokenizer` and `model` the tags (of `tag_pairs`) where they lack them; return their ids. What the model has
+    for a new token is the mean of what it has for all former ones (paper, section 3: of the embeddings); of whole
+    numbers, such as the experts of a token, what most tokens have. The rows of a padded vocabulary are used.
 
     Raises `InputError` for a model that cannot be given them."""
     known = count_ids(tokenizer)
-    new_tags = [tag for tag in entity_name_tags(tokenizer) if tag not in tokenizer.get_vocab()]
-    tag_ids = add_entity_name_tags(tokenizer)
+    tags = [tag for pair in tag_pairs(tokenizer) for tag in pair]
+    new_tags = [tag for tag in tags if tag not in tokenizer.get_vocab()]
+    add_tag_pairs(tokenizer, tag_pairs(tokenizer))
+    tag_ids = tokenizer.convert_tokens_to_ids(tags)
     rows, former = count_ids(tokenizer), min(_vocabulary_lengths(model.config, known).values())
     if rows > former:
         _grow(model, known, rows)
@@ -43,11 +45,11 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     return tag_ids
 
 
-def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: tuple[int, int]) -> None:
+def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: list[int]) -> None:
     """Gemma 3n has a table for a part of the tokens: transformers before 5.21 stops at others, in the first step."""
     if model.config.model_type == "gemma3n_text" and compare_versions("transformers", "<", "5.21"):
         rows = model.config.vocab_size_per_layer_input
-        if rows <= max(tag_ids):
+        if rows <= max(tag_ids, default=0):
             raise InputError(
                 f"{type(model).__name__}: vocab_size_per_layer_input is {rows}; transformers {__version__} stops at "
                 "tokens beyond it, as the two tags are; pip install -U transformers (5.21 or later)"

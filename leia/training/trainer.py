@@ -33,15 +33,16 @@ from leia.training.metrics import (
     peak_memory,
     step_line,
 )
-from leia.training.validation import Evaluation, inserted_tokens
+from leia.training.validation import Evaluation
 from leia.training.within_step import Beginning, WithinStep
 
 
 class LeiaTrainer(Trainer, TrainerCallback):
-    """`run`: the settings that a checkpoint must share to be continued. `peak_flops`: of one GPU, None where unknown.
-    `evaluation`: what is evaluated each `eval_steps`, None for nothing. `saved_step`: of the newest checkpoint in the
-    output folder, 0 for none. `stopped` tells after training whether SIGTERM ended it before its last step,
-    `stopped_within` whether it did so within a step. The trainer is a callback of its own.
+    """`run`: the settings that a checkpoint must share to be continued. `peak_flops`: of one GPU, None where
+    unknown. `evaluation`: what is evaluated each `eval_steps`, None for nothing. `saved_step`: of the newest
+    checkpoint in the output folder, 0 for none. `sources`: the names of those that the stream is mixed of.
+    `stopped` tells after training whether SIGTERM ended it before its last step, `stopped_within` whether it did
+    so within a step. The trainer is a callback of its own.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class LeiaTrainer(Trainer, TrainerCallback):
         self.clock = 0.0
         accumulation = args.gradient_accumulation_steps
         self._within = WithinStep(accumulation, self.tokens_per_step // accumulation, self.is_world_process_zero())
-        self._sums = StepSums()
+        self.sources = tuple(getattr(self.train_dataset, "sources", ()))
+        self._sums = StepSums(self.sources)
         self._figures: dict[str, float] = {}
         if self.is_deepspeed_enabled:  # else accelerate takes DeepSpeed's number in place of the Trainer's 1, and warns
             self.accelerator.gradient_accumulation_steps = accumulation
@@ -145,7 +147,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
         processes, since DDP, FSDP and ZeRO take the mean of their gradients."""
         ids, labels = inputs["input_ids"], inputs["labels"]
         total, losses = self.token_losses(model, ids, labels)
-        self._sums.add(losses, labels, *inserted_tokens(inputs, self.data_collator))
+        self._sums.add(losses, inputs, self.data_collator)
         if self.accelerator.sync_gradients:
             self._finish_step()
         return total / num_items_in_batch * self.accelerator.num_processes
@@ -160,6 +162,9 @@ class LeiaTrainer(Trainer, TrainerCallback):
         inserted_share = sums["inserted"] / sums["tokens"]
         self._figures = {"tokens_seen": step * self.tokens_per_step, "inserted_share": inserted_share}
         self._figures |= mean_losses(sums)
+        if self.sources:  # the blocks of a step are all fetched before its first pass
+            blocks = zip(self.sources, self.train_dataset.given, strict=True)
+            self._figures |= {f"tokens/{name}": given * self.run["max_length"] for name, given in blocks}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:

@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
 
 from leia.base.errors import InputError
-from leia.data.collator import IGNORED_LABEL, LeiaDataCollator, entity_name_mask
+from leia.data.collator import IGNORED_LABEL
 from leia.training.metrics import StepSums, mean_losses
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Evaluation:
     def _losses(self, trainer: "LeiaTrainer") -> dict[str, float]:
         """The mean loss over all labels of the blocks, that on names and that on text."""
         micro, processes = trainer.args.per_device_train_batch_size, trainer.accelerator.num_processes
-        rank, sums = trainer.accelerator.process_index, StepSums()
+        rank, sums = trainer.accelerator.process_index, StepSums(trainer.sources)
         for first in range(rank * micro, _round_up(len(self.blocks), micro * processes), micro * processes):
             numbers = range(first, first + micro)
             # Where the blocks have run out for a process, it takes the first one once more, without labels.
@@ -84,19 +84,9 @@ class Evaluation:
             inputs = trainer._prepare_inputs(batch)
             with torch.no_grad():
                 _, losses = trainer.token_losses(trainer.model_wrapped, inputs["input_ids"], inputs["labels"])
-            sums.add(losses, inputs["labels"], *inserted_tokens(inputs, trainer.data_collator))
+            sums.add(losses, inputs, trainer.data_collator)
         found = sums.finish(trainer.accelerator, stop=False)
         return {"eval_loss": found["loss"] / max(1, found["labels"])} | mean_losses(found, "eval_")
-
-
-def inserted_tokens(inputs: Block, collator: LeiaDataCollator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which ids of a batch are of names (with the opening tag, where tags tell), and which are inserted at all."""
-    ids = inputs["input_ids"]
-    tags = (ids == collator.start_token_id) | (ids == collator.end_token_id)
-    if "entity_name_mask" in inputs:
-        return inputs["entity_name_mask"], inputs["entity_name_mask"] | tags
-    names = entity_name_mask(ids, collator.start_token_id, collator.end_token_id)
-    return names, names | tags
 
 
 def _round_up(number: int, multiple: int) -> int:

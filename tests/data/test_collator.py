@@ -125,7 +125,7 @@ def test_tags_of_ones_own_are_kept_by_the_tokenizer_and_change_no_identity(tmp_p
     labels = LeiaDataCollator(again, disable_entity_name_token_loss=True)([{"input_ids": [2, OPEN, 5, CLOSE, 3]}])
     assert labels["labels"].tolist() == [[2, -100, -100, -100, 3]]
     assert not caplog.records
-    other = load_tokenizer(str(tmp_path), tags=ENTITY_NAME_TAGS)
+    other = load_tokenizer(str(tmp_path), tags=[ENTITY_NAME_TAGS])
     assert "has the tags [en] and [/en] of an earlier training; this one adds <translate>" in caplog.text
     assert add_entity_name_tags(other) == (12, 13) and "entity_name_tags" not in other.init_kwargs
 

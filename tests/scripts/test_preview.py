@@ -68,7 +68,7 @@ def test_the_settings_are_those_of_the_configuration_and_the_command_line_wins(s
     config.write_text("base: base.yaml\nentity_name_insertion_strategy: left\nentity_name_start_tag: '[en]'\n")
     dataset = load_from_disk(str(sample_corpus.wikis["es"].dataset))
     options = [*options_of(sample_corpus, "es"), "--num_samples", 4, "--max_length", 100, "--config"]
-    tokenizer = load_tokenizer(str(sample_corpus.tiny_model), tags=("[en]", "</translate>"))
+    tokenizer = load_tokenizer(str(sample_corpus.tiny_model), tags=[("[en]", "</translate>")])
     tags, texts = add_entity_name_tags(tokenizer), TokenTexts(tokenizer)
     for prob, more in ((0.1, []), (0.9, ["--entity_name_insertion_prob", 0.9])):
         shown = run_here("preview_dataset.py", *options, config, *more).stdout

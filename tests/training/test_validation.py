@@ -17,7 +17,7 @@ from leia.data.tokenizers import load_tokenizer
 from leia.evaluation.run_tasks import TaskScores
 from leia.reports.figures import draw_runs, read_log
 from leia.training.arguments import parse
-from leia.training.run import validation_blocks
+from leia.training.streams import make_streams, open_sources
 from leia.training.validation import hold_out
 
 TASKS = {"TASKS": "xcsqa_ja,xcodah_es", "NUM_FEWSHOT_SAMPLES": "2,0", "XCSR_DIR": str(XCSR)}
@@ -44,13 +44,11 @@ def test_the_losses_and_scores_are_those_of_the_saved_model(workspace, evaluated
     *_, last = evaluations(workspace, "evaluated")
     folder = workspace.folder / "evaluated"
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), load_tokenizer(str(folder))
-    _, held_out = hold_out(open_training_dataset(workspace.folder / "dataset"), HELD_OUT)
     experiment, _ = parse(workspace.environment["TRAIN_CONFIG"], settings(workspace), ["--output_dir", "x"])
     ids = tokenizer.convert_tokens_to_ids(["<translate>", "</translate>"])
-    names = {"entity_name_insertion_prob": 0.5, "entity_name_insertion_strategy": "right"}
-    names |= {"entity_name_start_token_id": ids[0], "entity_name_end_token_id": ids[1]}
+    _, blocks = make_streams(open_sources(experiment), experiment, tokenizer, seed=7)
     losses = {"names": [], "text": []}
-    for block in validation_blocks(held_out, experiment, names):
+    for block in blocks:
         tokens = block["input_ids"]
         with torch.no_grad():
             log_probs = model(tokens[None]).logits[0].double().log_softmax(-1)
