@@ -35,18 +35,22 @@ PREPROCESSED_SCHEMA = pa.schema(
 """One row an article. An anchor's `start` and `end` are characters, end exclusive; its `wikidata_id` may be null."""
 
 
-def training_schema(vocabulary_size: int) -> pa.Schema:
-    """One row an article; positions are tokens, end exclusive. Ids are as narrow as the vocabulary allows."""
+def training_schema(vocabulary_size: int, languages: int = 1, sentences: bool = False) -> pa.Schema:
+    """One row an article; positions are tokens, end exclusive. Ids are as narrow as the vocabulary allows.
+
+    With names in several `languages` an entity has a list of them, an empty one where a language has none. `sentences`:
+    with the tokens at which sentences start.
+    """
     id_type = pa.int16() if vocabulary_size <= 1 << 15 else pa.int32()
-    return pa.schema(
-        {
-            "title": pa.string(),
-            "input_ids": pa.list_(id_type),
-            "entity_start_positions": pa.list_(pa.int32()),
-            "entity_end_positions": pa.list_(pa.int32()),
-            "alternative_entity_input_ids": pa.list_(pa.list_(id_type)),
-        }
-    )
+    name = pa.list_(id_type)
+    columns = {
+        "title": pa.string(),
+        "input_ids": pa.list_(id_type),
+        "entity_start_positions": pa.list_(pa.int32()),
+        "entity_end_positions": pa.list_(pa.int32()),
+        "alternative_entity_input_ids": pa.list_(name if languages == 1 else pa.list_(name)),
+    }
+    return pa.schema(columns | ({"sentence_start_positions": pa.list_(pa.int32())} if sentences else {}))
 
 
 def integer_array(values: Sequence[int] | np.ndarray, kind: pa.DataType) -> pa.Array:
@@ -81,6 +85,8 @@ class NewDataset(NewFolder):
             columns = json.loads((Path(self.path) / "dataset_info.json").read_text(encoding="utf-8"))["features"]
         except (OSError, ValueError, KeyError, TypeError):  # no dataset, or a damaged one
             columns = self._schema.names
+        if "input_ids" in self._schema.names and {"title", "input_ids"} <= set(columns):
+            columns = self._schema.names  # of this step, with or without sentences
         if set(columns) != set(self._schema.names):
             found = ", ".join(columns)
             raise InputError(f"{self.path}: holds the dataset of another step ({found}); name another folder")
@@ -160,8 +166,9 @@ COLUMN_DEPTHS = {
     "entity_start_positions": 1,
     "entity_end_positions": 1,
     "alternative_entity_input_ids": 2,
+    "sentence_start_positions": 1,
 }
-"""The columns read, and how deep each one's lists are nested."""
+"""The columns read, and how deep each one's lists are nested; the last one is not in every dataset."""
 
 
 class EncodedArticle(NamedTuple):
@@ -175,11 +182,19 @@ class EncodedArticle(NamedTuple):
 
 
 class EncodedArticles:
-    """The articles of a dataset with the columns of `training_schema`, by row."""
+    """The articles of a dataset with the columns of `training_schema`, by row.
+
+    `languages`: in how many the names are. Of several, `names` of an article has the names of its first entity, then
+    those of the second and so on, in the order of the languages.
+    """
 
     def __init__(self, dataset: "Dataset") -> None:
-        batches = dataset.data.table.select(COLUMN_DEPTHS).to_batches()
-        self._batches = [list(map(_views, batch.columns, COLUMN_DEPTHS.values())) for batch in batches]
+        table = dataset.data.table
+        self.has_sentences = "sentence_start_positions" in table.column_names
+        depths = {name: depth for name, depth in COLUMN_DEPTHS.items() if name in table.column_names}
+        batches = table.select(depths).to_batches()
+        self.languages = next(filter(None, (_languages(batch) for batch in batches)), 1)
+        self._batches = [list(map(_views, batch.columns, depths.values())) for batch in batches]
         self._first_rows = list(accumulate((batch.num_rows for batch in batches), initial=0))
         # A dataset that was selected from or shuffled keeps its rows and adds this list of row numbers.
         self._rows = None if dataset._indices is None else dataset._indices.column(0).to_numpy()
@@ -192,10 +207,8 @@ class EncodedArticles:
         return int(index if self._rows is None else self._rows[index])
 
     def __getitem__(self, index: int) -> EncodedArticle:
-        row = self.row_on_disk(index)
-        batch = bisect_right(self._first_rows, row) - 1
-        row -= self._first_rows[batch]
-        (ids_at, ids), (starts_at, starts), (ends_at, ends), (names_at, (name_at, name_ids)) = self._batches[batch]
+        columns, row = self._place(index)
+        (ids_at, ids), (starts_at, starts), (ends_at, ends), (names_at, (name_at, name_ids)) = columns[:4]
         bounds = name_at[names_at[row] : names_at[row + 1] + 1].tolist()
         first = bounds[0]
         names = memoryview(name_ids[first : bounds[-1]].astype(np.int64))
@@ -206,9 +219,23 @@ class EncodedArticles:
             [names[start - first : end - first] for start, end in pairwise(bounds)],
         )
 
+    def sentence_starts(self, index: int) -> np.ndarray | None:
+        """The tokens at which the sentences of an article start; None of a dataset that does not say it."""
+        if not self.has_sentences:
+            return None
+        columns, row = self._place(index)
+        at, starts = columns[4]
+        return starts[at[row] : at[row + 1]]
+
+    def _place(self, index: int) -> tuple[list, int]:
+        """The columns of the batch that holds an article, and its row there."""
+        row = self.row_on_disk(index)
+        batch = bisect_right(self._first_rows, row) - 1
+        return self._batches[batch], row - self._first_rows[batch]
+
     def id_range(self) -> tuple[int, int]:
         """The least and the greatest token id of texts and names; of an empty dataset 0 and -1."""
-        texts_and_names = (ids for (_, texts), _, _, (_, (_, names)) in self._batches for ids in (texts, names))
+        texts_and_names = (ids for (_, texts), _, _, (_, (_, names)), *_ in self._batches for ids in (texts, names))
         ranges = [(int(ids.min()), int(ids.max())) for ids in texts_and_names if len(ids)] or [(0, -1)]
         return min(least for least, _ in ranges), max(greatest for _, greatest in ranges)
 
@@ -216,10 +243,22 @@ class EncodedArticles:
         return any(len(self[index].input_ids) for index in range(len(self)))
 
 
+def _languages(batch: pa.RecordBatch) -> int:
+    """In how many languages the entities of a batch have names; 0 where it holds no entity."""
+    of_entities = batch["alternative_entity_input_ids"].flatten()
+    if not len(of_entities) or pa.types.is_null(of_entities.type):
+        return 0
+    return len(of_entities[0]) if pa.types.is_list(of_entities.type.value_type) else 1
+
+
 def _views(column: pa.Array, depth: int) -> tuple:
-    """The offsets and the values of a list array; the values of lists in lists are such a pair, too."""
-    offsets, values = memoryview(column.offsets.to_numpy()), column.values
+    """The offsets and the values of a list array; the values of lists in lists are such a pair, too. Of names in
+    several languages each entity's list is left out: an article has the names of all its entities in one."""
+    offsets, values = column.offsets.to_numpy(), column.values
     if depth == 2:
+        if pa.types.is_list(values.type) and pa.types.is_list(values.type.value_type):
+            offsets, values = values.offsets.to_numpy()[offsets], values.values
         lists_of_nothing = pa.types.is_null(values.type)
-        return offsets, _views(values.cast(pa.list_(pa.int64())) if lists_of_nothing else values, depth=1)
-    return offsets, np.empty(0, dtype=np.int64) if pa.types.is_null(values.type) else values.to_numpy()
+        inner = _views(values.cast(pa.list_(pa.int64())) if lists_of_nothing else values, depth=1)
+        return memoryview(offsets), inner
+    return memoryview(offsets), np.empty(0, dtype=np.int64) if pa.types.is_null(values.type) else values.to_numpy()

@@ -4,12 +4,15 @@
 training, in `leia.augment` and in the preview page.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from leia.data.name_spaces import Spaces
 
 Ids = Sequence[int] | np.ndarray | memoryview
 _WIDE = np.dtype(np.int64)
@@ -39,6 +42,18 @@ class Strategy:
         """Whether the names are what stands between its tags. Labels and counts go by the tags then, as the published
         ones do; otherwise blocks carry a mask."""
         return all(_tags_tell(placed) for _, placed in self._tried())
+
+    @cached_property
+    def tags_between(self) -> tuple[bool, bool]:
+        """Whether the opening tag stands between the entity and its name, and whether the closing one does."""
+        found = (False, False)
+        for _, placed in self._tried():
+            for before, tag, behind in zip(placed, placed[1:], placed[2:], strict=False):
+                found = (
+                    found[0] or (tag == _OPENING and before == 1 and behind < 0),
+                    found[1] or (tag == _CLOSING and before < 0 and behind == 1),
+                )
+        return found
 
     def _tried(self) -> Iterator[tuple[list[int], list[int]]]:
         """Entities of 1s, and what stands there with a name of 2s, marked, of another or the same length, and tags."""
@@ -80,13 +95,15 @@ WHERE = f"Where names go: {'; '.join(f'{name}: {one.help}' for name, one in STRA
 @dataclass(frozen=True)
 class Insertion:
     """How names are inserted: where, with which probability, between which tags or (`no_separator_tokens`) between
-    none. `ValueError` for an unknown strategy and a probability outside 0 to 1."""
+    none. `spaces`: of names without tags that have the space of the text, so that one space stands between a name and
+    its entity. `ValueError` for an unknown strategy and a probability outside 0 to 1."""
 
     strategy: str
     prob: float
     start_token_id: int
     end_token_id: int
     no_separator_tokens: bool = False
+    spaces: Spaces | None = None
 
     def __post_init__(self) -> None:
         check_insertion(self.strategy, self.prob)
@@ -95,6 +112,24 @@ class Insertion:
     def needs_marks(self) -> bool:
         """Whether only marks tell which tokens are of names: there are no tags, or they stand around something else."""
         return self.no_separator_tokens or not STRATEGIES[self.strategy].tags_tell
+
+    @cached_property
+    def tags(self) -> tuple[memoryview, memoryview]:
+        """What stands before and behind a name: a tag each, or nothing."""
+        tags = [[], []] if self.no_separator_tokens else [[self.start_token_id], [self.end_token_id]]
+        opening, closing = (memoryview(np.array(tag, dtype=_WIDE)) for tag in tags)
+        return opening, closing
+
+    def between(self, entity: memoryview, name: Ids) -> tuple[memoryview, memoryview]:
+        """What stands before and behind a name without tags: a space where it is beside its entity and the second of
+        the two does not begin with one."""
+        space, nothing = memoryview(np.array(self.spaces.space, dtype=_WIDE)), self.tags[0]
+        before, behind = STRATEGIES[self.strategy].tags_between
+        begins = self.spaces.begin_word
+        return (
+            space if before and not begins[name[0]] else nothing,
+            space if behind and not begins[entity[0]] else nothing,
+        )
 
 
 def insert_entity_names(
@@ -125,10 +160,29 @@ def insert_entity_names(
     overlap, are not in the order of the text or reach beyond its end.
     """
     check_insertion(strategy, prob)
-    place, changes_text = STRATEGIES[strategy].place, STRATEGIES[strategy].changes_text
+    insertion = Insertion(strategy, prob, start_token_id, end_token_id, no_separator_tokens)
     draws = draw_numbers(len(start_positions), rng)
-    tags = [[], []] if no_separator_tokens else [[start_token_id], [end_token_id]]
-    opening, closing = (memoryview(np.array(tag, dtype=_WIDE)) for tag in tags)
+    augmented = insert_drawn(input_ids, start_positions, end_positions, names, draws, insertion, mark_names)
+    return augmented if isinstance(input_ids, np.ndarray) else augmented.tolist()
+
+
+NEVER = math.inf
+"""A number that no probability reaches: the entity stays as it is."""
+
+
+def insert_drawn(
+    input_ids: Ids,
+    start_positions: Sequence[int],
+    end_positions: Sequence[int],
+    names: Sequence[Ids],
+    draws: Sequence[float],
+    insertion: Insertion,
+    mark_names: bool,
+) -> np.ndarray:
+    """`insert_entity_names` with the numbers already drawn, one an entity."""
+    strategy, prob = STRATEGIES[insertion.strategy], insertion.prob
+    place, changes_text = strategy.place, strategy.changes_text
+    opening, closing = insertion.tags
     ids = memoryview(np.asarray(input_ids, dtype=_WIDE))
     pieces = []
     position = former_end = 0
@@ -138,6 +192,8 @@ def insert_entity_names(
         former_end = end
         if draw > prob or not changes_text:
             continue
+        if insertion.spaces is not None:
+            opening, closing = insertion.between(ids[start:end], name)
         if mark_names or type(name) is not memoryview:
             name = np.asarray(name, dtype=_WIDE)
             name = memoryview(~name if mark_names else name)
@@ -147,8 +203,7 @@ def insert_entity_names(
     if former_end > len(ids):
         raise ValueError(f"an entity ends at token {former_end}, the article has {len(ids)}")
     pieces.append(ids[position:])
-    augmented = join(pieces)
-    return augmented if isinstance(input_ids, np.ndarray) else augmented.tolist()
+    return join(pieces)
 
 
 def join(pieces: Sequence[Ids]) -> np.ndarray:

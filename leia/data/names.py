@@ -1,18 +1,22 @@
 """Names to insert: for a Wikidata id, the title in the pivot language (English), without what stands in brackets.
 
 The build, the link statistics and the preview use this one rule (paper, section 2; the published excluded namespaces).
+By option the names are those of a file, or each entity gets the name of another one.
 """
 
+import random
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from leia.base.cli import CommaSeparated, setting
-from leia.base.errors import DropReason
+from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts, Tally
+from leia.base.text import read_pairs
 from leia.corpus.id_files import check_id_file, read_titles
+from leia.corpus.languages import namespace_names
 from leia.corpus.titles import check_language
 
 EXCLUDED_NAMESPACES = (
@@ -57,6 +61,15 @@ class NameRule:
         given = {name: options[name] for name in cls.__dataclass_fields__ if name in options}
         return cls(**given | {"excluded_namespaces": tuple(given.get("excluded_namespaces", EXCLUDED_NAMESPACES))})
 
+    def excludes(self, namespace: str) -> bool:
+        """Whether titles in it give no name: by the list, or where it is what one of the list is called in the pivot
+        language (`Categoría` for `Category`)."""
+        if namespace in self.excluded_namespaces:
+            return True
+        numbers, english = namespace_names(self.pivot_language), namespace_names("en")
+        number = numbers.get(namespace.lower()) if self.pivot_language != "en" else None
+        return number is not None and any(number == english.get(name.lower()) for name in self.excluded_namespaces)
+
 
 @dataclass(frozen=True, slots=True)
 class PivotTitles:
@@ -73,7 +86,7 @@ class PivotTitles:
         if title is None:
             return None, DropReason.NO_PIVOT_TITLE
         namespace, colon, _ = title.partition(":")
-        if colon and namespace in self.rule.excluded_namespaces:
+        if colon and self.rule.excludes(namespace):
             return None, DropReason.EXCLUDED_NAMESPACE
         if self.rule.list_prefix and title.startswith(self.rule.list_prefix):
             return None, DropReason.LIST_TITLE
@@ -90,6 +103,59 @@ def read_pivot_titles(
     """
     check_id_file(wikidata_id_file, check_language(rule.pivot_language))
     return PivotTitles(read_titles(wikidata_id_file, qids, counts), rule)
+
+
+EntityNames = Mapping[str, str | DropReason]
+"""By the id of an entity its name, or the reason why it has none; for others there is none."""
+
+
+def names_of_titles(titles: PivotTitles) -> EntityNames:
+    found = ((qid, *titles.name_of(qid)) for qid in titles.by_qid)
+    return {qid: reason if name is None else name for qid, name, reason in found}
+
+
+def read_names_file(path: str | Path, qids: Container[str]) -> EntityNames:
+    """The names of `qids` in a file of QID<TAB>name, taken as they are. Raises `InputError`, also for an id that is
+    none and for two names of one entity."""
+    advice = "write a line for each entity, such as Q3196<tab>Fire"
+    names: dict[str, str] = {}
+    for number, (qid, name) in enumerate(read_pairs(Path(path), "QID<tab>name", advice), 1):
+        if not re.fullmatch(r"Q[1-9][0-9]*", qid):
+            raise InputError(f"{path}:{number}: expected a Wikidata id such as Q3196, found {qid[:60]!r}; {advice}")
+        if not name.strip():
+            raise InputError(f"{path}:{number}: expected a name for {qid}, found nothing; {advice}")
+        if qid in qids and names.setdefault(qid, name.strip()) != name.strip():
+            raise InputError(f"{path}:{number}: {qid} has the name {names[qid]!r} above; leave one of them out")
+    if not names:
+        raise InputError(f"{path}: has a name for none of the entities that the articles link to; {advice}")
+    return names
+
+
+def shuffle_names(names: EntityNames, seed: int) -> EntityNames:
+    """Every entity with the name of another one: the distinct names in a circle of random order, each name replaced by
+    the next. Raises `InputError` where there are not two."""
+    distinct = sorted({name for name in names.values() if not isinstance(name, DropReason)})
+    if len(distinct) < 2:
+        raise InputError("shuffle_names: the entities have fewer than two different names; nothing can be exchanged")
+    random.Random(seed).shuffle(distinct)
+    following = dict(zip(distinct, [*distinct[1:], distinct[0]], strict=True))
+    return {qid: name if isinstance(name, DropReason) else following[name] for qid, name in names.items()}
+
+
+def rules_of_languages(rule: NameRule, languages: tuple[str, ...]) -> Iterator[NameRule]:
+    """The rule of each language. Of several, the prefix of lists is one for each with commas between; the default is of
+    English."""
+    prefixes = [rule.list_prefix]
+    if len(languages) > 1:
+        default = rule.list_prefix == NameRule.list_prefix
+        prefixes = ["List of" if one == "en" else "" for one in languages] if default else rule.list_prefix.split(",")
+    if len(prefixes) != len(languages):
+        raise UsageError(
+            f"list_prefix is {rule.list_prefix!r}; expected one for each of {','.join(languages)}, with commas between "
+            "(nothing between two commas: none)"
+        )
+    for language, prefix in zip(languages, prefixes, strict=True):
+        yield NameRule(language, rule.excluded_namespaces, prefix.strip() if len(languages) > 1 else prefix)
 
 
 def note_on_match(anchors: Tally) -> list[str]:

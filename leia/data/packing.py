@@ -8,9 +8,10 @@ The stream has no end and one order (method: paper, section 2), whatever the num
 - Of several `DataLoader` workers the first makes all blocks.
 """
 
+import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
-from leia.data.insertion import Insertion, insert_entity_names, unmark
+from leia.data.insertion import Insertion, draw_numbers, insert_drawn, unmark
+from leia.data.name_spaces import Spaces
+from leia.data.switching import Switching, switch_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,6 +40,9 @@ class LeiaConstantLengthDataset(IterableDataset):
     `separate_attention` a block has `position_ids`, LongTensor[max_length], which begin with 0 at each article (and at
     the block). With `separate_epochs` no block holds tokens of two epochs: the last tokens of one, fewer than a block
     has, are left out.
+
+    `spaces`: of a dataset whose names have the space of the text, for names without tags. `switching`: of names in
+    several languages, what shares one of them and how it is drawn.
 
     One `random.Random(seed)` draws for the whole run; epoch e reads the articles in the order of
     `dataset.shuffle(seed + e)`, or as they lie. `state_dict()` is where the iterator made last stands, in plain JSON
@@ -60,6 +66,8 @@ class LeiaConstantLengthDataset(IterableDataset):
         article_end_token_id: int | None = None,
         separate_attention: bool = False,
         separate_epochs: bool = False,
+        spaces: Spaces | None = None,
+        switching: Switching | None = None,
     ) -> None:
         self.insertion = Insertion(
             entity_name_insertion_strategy,
@@ -67,6 +75,7 @@ class LeiaConstantLengthDataset(IterableDataset):
             entity_name_start_token_id,
             entity_name_end_token_id,
             no_separator_tokens,
+            spaces,
         )
         if max_length < 1:
             raise ValueError(f"max_length is {max_length}; a block has at least one token")
@@ -79,16 +88,30 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.separate_epochs = separate_epochs
         self._article_end = np.array([] if article_end_token_id is None else [article_end_token_id], dtype=np.int64)
         self._marks_starts = separate_attention
+        switching = switching or Switching()
+        is_plain = self.articles.languages == 1 and switching.probability == 1  # nothing more is drawn then
+        self.switching = None if is_plain else switching
+        if self.switching is not None and self.switching.unit == "sentence" and not self.articles.has_sentences:
+            raise InputError(
+                "switch_unit is sentence: the dataset does not say where sentences start; build it with --sentences"
+            )
         settings = {"articles": len(self.articles), "max_length": max_length, "shuffle": shuffle, "seed": seed}
+        settings |= {
+            "strategy": entity_name_insertion_strategy,
+            "prob": entity_name_insertion_prob,
+            "start_token_id": entity_name_start_token_id,
+            "end_token_id": entity_name_end_token_id,
+        }
         later = {
             "no_separator_tokens": no_separator_tokens or None,
             "article_end_token_id": article_end_token_id,
             "separate_attention": separate_attention or None,
             "separate_epochs": separate_epochs or None,
+            "names_in_text": spaces is not None or None,
+            "switching": self.switching and json.loads(json.dumps(asdict(self.switching))),
         }
         # A stream has the settings that it had before there were these, where they are off.
-        self._settings = settings | vars(self.insertion) | later
-        self._settings = {name: value for name, value in self._settings.items() if value is not None}
+        self._settings = settings | {name: value for name, value in later.items() if value is not None}
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
 
@@ -182,8 +205,13 @@ class LeiaConstantLengthDataset(IterableDataset):
 
     def _augmented(self, index: int, rng: random.Random) -> np.ndarray:
         """The token ids of an article with names in it, and with the marks that `block` reads."""
-        settings = vars(self.insertion) | {"mark_names": self.insertion.needs_marks}
-        article = insert_entity_names(*self.articles[index], rng=rng, **settings)
+        read = self.articles[index]
+        if self.switching is None:
+            names, draws = read.names, draw_numbers(len(read.names), rng)
+        else:
+            sentences = self.articles.sentence_starts(index)
+            names, draws = switch_names(read, self.articles.languages, sentences, self.switching, rng)
+        article = insert_drawn(*read[:3], names, draws, self.insertion, self.insertion.needs_marks)
         if len(self._article_end):
             article = np.append(article, self._article_end)
         if self._marks_starts and len(article):

@@ -13,14 +13,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.errors import DropReason
 from leia.base.text import visible
 from leia.data.alignment import token_bytes
 from leia.data.encoding import Link, encode_text
-from leia.data.insertion import Insertion, check_insertion, insert_entity_names, unmark
+from leia.data.insertion import Insertion, check_insertion, draw_numbers, insert_drawn, unmark
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.data.suitability import article_end
 from leia.data.tokenizers import add_entity_name_tags, check_dataset, choose_tags, entity_name_tag_ids
@@ -223,8 +222,8 @@ def augment(
     if tags is not None:
         choose_tags(tokenizer, tags)
     insertion = Insertion(strategy, prob, *add_entity_name_tags(tokenizer), no_separator_tokens)
-    settings = vars(insertion) | {"mark_names": insertion.needs_marks, "rng": random.Random(seed)}
-    ids, names = unmark(np.asarray(insert_entity_names(*article, **settings)))
+    draws = draw_numbers(len(article.names), random.Random(seed))
+    ids, names = unmark(insert_drawn(*article, draws, insertion, insertion.needs_marks))
     block = Block(ids.tolist(), names.tolist() if insertion.needs_marks else None)
     return Blocks([block], tokenizer, dropped)
 

@@ -20,7 +20,7 @@ from leia.base.datasets import EncodedArticle
 from leia.base.outputs import write_file
 from leia.base.text import visible
 from leia.data.collator import LeiaDataCollator
-from leia.data.insertion import STRATEGIES, Insertion, draw_numbers, insert_entity_names, unmark
+from leia.data.insertion import STRATEGIES, Insertion, draw_numbers, insert_drawn, unmark
 from leia.data.names import NameRule
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.reports.links import LinkExplainer
@@ -122,12 +122,17 @@ def _readings(stream: LeiaConstantLengthDataset, tokens: int) -> Iterator[_Readi
 
 def _placed(insertion: Insertion, article: EncodedArticle) -> dict[str, list[np.ndarray]]:
     """For each strategy what stands in place of each entity when its name is inserted; ids of names are marked."""
-    settings = vars(insertion) | {"prob": 1.0, "mark_names": True, "rng": random.Random()}
     entities = list(zip(article.start_positions, article.end_positions, article.names, strict=True))
     return {
         strategy: [
-            insert_entity_names(
-                article.input_ids[start:end], [0], [end - start], [name], **settings | {"strategy": strategy}
+            insert_drawn(
+                article.input_ids[start:end],
+                [0],
+                [end - start],
+                [name],
+                [0.0],
+                replace(insertion, strategy=strategy),
+                mark_names=True,
             )
             for start, end, name in entities
         ]

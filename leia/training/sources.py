@@ -19,6 +19,7 @@ from leia.base.cli import setting
 from leia.base.errors import UsageError
 from leia.data.insertion import STRATEGIES, WHERE
 from leia.data.mixing import whole_weights
+from leia.data.switching import LANGUAGE_CHOICES, Switching
 from leia.data.tokenizers import ENTITY_NAME_TAGS, TagPair, check_tags
 from leia.training.settings import Parser, words_of
 
@@ -34,7 +35,27 @@ class Source:
     entity_name_start_tag: str = setting("Names", "The tag before a name.", ENTITY_NAME_TAGS[0])
     entity_name_end_tag: str = setting("Names", "The tag after a name.", ENTITY_NAME_TAGS[1])
 
+    switch_unit: str = setting(
+        "Names in several languages", "What shares one language: article, sentence or entity.", "article"
+    )
+    candidates: str = setting(
+        "Names in several languages",
+        "Languages that may be drawn: those that name any entity of a unit, or all.",
+        "any",
+    )
+    language_choice: str = setting(
+        "Names in several languages",
+        "How one is drawn: uniform, or sqrt, by the square roots of how many units each could switch.",
+        "uniform",
+    )
+    switch_probability: float = setting("Names in several languages", "That a unit has names at all.", 1.0)
+
     def __post_init__(self) -> None:
+        Switching(self.switch_unit, self.candidates, self.switch_probability)
+        if self.language_choice not in LANGUAGE_CHOICES:
+            raise UsageError(
+                f"language_choice is {self.language_choice}; expected one of {', '.join(LANGUAGE_CHOICES)}"
+            )
         strategy = self.entity_name_insertion_strategy
         if strategy not in STRATEGIES:
             raise UsageError(f"entity_name_insertion_strategy is {strategy}; expected one of {', '.join(STRATEGIES)}")

@@ -12,8 +12,10 @@ from leia.base.datasets import open_training_dataset
 from leia.base.errors import InputError
 from leia.base.step import read_manifest
 from leia.data.mixing import MixedDataset
+from leia.data.name_spaces import Spaces
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.data.suitability import article_end
+from leia.data.switching import Switching, weights_of
 from leia.data.tokenizers import ENTITY_NAME_TAGS, check_dataset, tag_ids
 from leia.training.arguments import Experiment
 from leia.training.sources import ListedSource, Source
@@ -37,6 +39,8 @@ class OpenSource:
         tags = [] if self.settings.no_separator_tokens else list(self.settings.tags)
         if tags != list(ENTITY_NAME_TAGS):
             later["entity_name_tags"] = tags
+        switching = ("switch_unit", "candidates", "language_choice", "switch_probability")
+        later |= {name: settings[name] for name in switching if settings[name] != getattr(Source, name)}
         own = ("entity_name_insertion_strategy", "entity_name_insertion_prob", "no_separator_tokens")
         return {"dataset": self.dataset._fingerprint, **{name: settings[name] for name in own}, **later}
 
@@ -105,7 +109,7 @@ def make_streams(
     """
     streams, held_out = {}, []
     for number, source in enumerate(sources):
-        name, settings = source.settings.name, _settings_of(source.settings, experiment, tokenizer)
+        name, settings = source.settings.name, _settings_of(source, experiment, tokenizer)
         training, kept = hold_out(source.dataset, experiment.validation_articles)
         streams[name] = LeiaConstantLengthDataset(training, shuffle=True, seed=seed, **settings)
         if kept is None:
@@ -126,9 +130,14 @@ def _number(number: int, name: str) -> dict[str, Tensor]:
     return {"source": tensor(number)} if name else {}
 
 
-def _settings_of(source: Source, experiment: Experiment, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Any]:
+def _settings_of(opened: OpenSource, experiment: Experiment, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Any]:
+    source, manifest = opened.settings, opened.manifest
     opening, closing = (-1, -1) if source.no_separator_tokens else tag_ids(tokenizer, source.tags)
+    in_text = bool((manifest or {}).get("options", {}).get("names_in_text"))
+    weights = weights_of(source.language_choice, source.switch_unit, source.candidates, manifest)
     return {
+        "spaces": Spaces.of(tokenizer) if source.no_separator_tokens and in_text else None,
+        "switching": Switching(source.switch_unit, source.candidates, source.switch_probability, weights),
         "max_length": experiment.max_length,
         "entity_name_start_token_id": opening,
         "entity_name_end_token_id": closing,

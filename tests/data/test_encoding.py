@@ -10,7 +10,7 @@ from datasets import Dataset, load_from_disk
 from leia.base.datasets import PREPROCESSED_SCHEMA, save_dataset, training_schema
 from leia.base.step import Counts
 from leia.data.encoding import encode_dataset
-from leia.data.names import PivotTitles
+from leia.data.names import PivotTitles, names_of_titles
 from leia.data.tokenizers import load_tokenizer
 
 
@@ -22,7 +22,7 @@ def tokenizer(sample_corpus):
 def encode(rows, tokenizer, titles, max_length=None, workers=1):
     dataset = Dataset(pa.Table.from_pylist(rows, schema=PREPROCESSED_SCHEMA))
     counts = Counts()
-    batches = list(encode_dataset(dataset, tokenizer, titles, max_length, workers, counts))
+    batches = list(encode_dataset(dataset, tokenizer, {"en": names_of_titles(titles)}, max_length, workers, counts))
     return pa.Table.from_batches(batches).to_pylist(), counts.count("anchors")
 
 

@@ -1,0 +1,24 @@
+"""Where the sentences of a text start: at each line, and within it where the library of Wikimedia says."""
+
+import numpy as np
+from sentencex import get_sentence_boundaries
+
+
+def sentence_starts(text: str, language: str) -> np.ndarray:
+    """The first character of each sentence of `text`, ascending; `language` is the code of its Wikipedia.
+
+    A line break ends a sentence: headings and items of lists have no full stop.
+    """
+    starts = []
+    line_start = 0
+    for line in text.split("\n"):
+        if line.strip():
+            found = get_sentence_boundaries(language, line)
+            starts += [line_start + _first_word(line, one["start_index"]) for one in found]
+        line_start += len(line) + 1
+    return np.unique(np.array(starts, dtype=np.int64))
+
+
+def _first_word(line: str, start: int) -> int:
+    """`start`, or the first character from there that is no white space."""
+    return start + len(line[start:]) - len(line[start:].lstrip()) if line[start:].strip() else start
