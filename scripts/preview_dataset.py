@@ -88,38 +88,28 @@ def main(
     trust_remote_code: bool,
     **given: Any,
 ) -> None:
-    check_sources(preprocessed_dataset_dir, wikidata_id_file, html_file)
-    from leia.base.datasets import open_training_dataset
-    from leia.base.step import read_manifest
+    check_files(preprocessed_dataset_dir, wikidata_id_file, html_file)
     from leia.data.packing import LeiaConstantLengthDataset
-    from leia.data.suitability import article_end
-    from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
+    from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
     from leia.reports.links import LinkExplainer
     from leia.reports.preview import Block, NamedBlocks, TokenTexts, render_blocks
     from leia.reports.preview_page import page_data, write_page
     from leia.reports.stream_settings import read_settings
+    from leia.training.streams import check_sources, open_sources, stream_settings
     from leia.training.validation import hold_out
 
     experiment, seed = read_settings(config, given, model_name, dataset_dir)
-    dataset, manifest = open_training_dataset(dataset_dir), read_manifest(dataset_dir)
+    (source,) = open_sources(experiment)
     tokenizer = load_tokenizer(model_name, trust_remote_code, [experiment.tags])
-    check_dataset(dataset, tokenizer, manifest, dataset_dir)
+    check_sources([source], tokenizer, read_ids=True)
+    manifest = source.manifest
     explainer = None
     if preprocessed_dataset_dir is not None and wikidata_id_file is not None:
         explainer = LinkExplainer(preprocessed_dataset_dir, wikidata_id_file, tokenizer, manifest)
     tag_ids = add_entity_name_tags(tokenizer)
-    dataset, _ = hold_out(dataset, experiment.validation_articles)
-    stream = LeiaConstantLengthDataset(
-        dataset,
-        experiment.max_length,
-        *tag_ids,
-        experiment.entity_name_insertion_prob,
-        experiment.entity_name_insertion_strategy,
-        shuffle,
-        seed,
-        experiment.no_separator_tokens,
-        article_end(tokenizer, experiment.separate_articles),
-    )
+    dataset, _ = hold_out(source.dataset, experiment.validation_articles)
+    settings = stream_settings(source, experiment, tokenizer)
+    stream = LeiaConstantLengthDataset(dataset, shuffle=shuffle, seed=seed, **settings)
     blocks = map(Block.of, stream)
     if with_names:
         blocks = NamedBlocks(blocks, tag_ids)
@@ -139,7 +129,7 @@ def main(
         click.echo(f"skipped: {blocks.skipped:,} blocks without an inserted name", err=True)
 
 
-def check_sources(preprocessed_dataset_dir: str | None, wikidata_id_file: str | None, html_file: str | None) -> None:
+def check_files(preprocessed_dataset_dir: str | None, wikidata_id_file: str | None, html_file: str | None) -> None:
     if (preprocessed_dataset_dir is None) != (wikidata_id_file is None):
         raise click.UsageError("--preprocessed_dataset_dir and --wikidata_id_file go together")
     if preprocessed_dataset_dir is not None and html_file is None:

@@ -86,7 +86,7 @@ class LeiaConstantLengthDataset(IterableDataset):
         self.shuffle = shuffle
         self.seed = seed
         self.separate_epochs = separate_epochs
-        self._article_end = np.array([] if article_end_token_id is None else [article_end_token_id], dtype=np.int64)
+        self.article_end_token_id = article_end_token_id
         self._marks_starts = separate_attention
         switching = switching or Switching()
         is_plain = self.articles.languages == 1 and switching.probability == 1  # nothing more is drawn then
@@ -212,8 +212,8 @@ class LeiaConstantLengthDataset(IterableDataset):
             sentences = self.articles.sentence_starts(index)
             names, draws = switch_names(read, self.articles.languages, sentences, self.switching, rng)
         article = insert_drawn(*read[:3], names, draws, self.insertion, self.insertion.needs_marks)
-        if len(self._article_end):
-            article = np.append(article, self._article_end)
+        if self.article_end_token_id is not None:
+            article = np.append(article, self.article_end_token_id)
         if self._marks_starts and len(article):
             article[0] ^= _ARTICLE_START
         return article

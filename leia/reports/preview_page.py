@@ -17,6 +17,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticle
+from leia.base.errors import UsageError
 from leia.base.outputs import write_file
 from leia.base.text import visible
 from leia.data.collator import LeiaDataCollator
@@ -51,6 +52,9 @@ def page_data(
     `name` and `manifest` are those of the dataset, `titles[row]` that of its article. Without an `explainer` the page
     knows no more of a link than the name that it gives.
     """
+    if stream.switching is not None or stream.separate_epochs:
+        what = "separate_epochs" if stream.separate_epochs else "names in several languages"
+        raise UsageError(f"--html cannot show {what}; leave --html out, the terminal and --text show them")
     texts = TokenTexts(tokenizer)
     made = _made(stream, num_blocks) if with_names else num_blocks
     readings = list(_readings(stream, made * stream.max_length))

@@ -107,11 +107,11 @@ def make_streams(
     `tokenizer` has the tags of all sources. Those blocks have names inserted as in training, by draws that no seed
     changes. Raises `InputError` where the articles held out of a source hold no block.
     """
-    streams, held_out = {}, []
+    made, held_out = {}, []
     for number, source in enumerate(sources):
-        name, settings = source.settings.name, _settings_of(source, experiment, tokenizer)
+        name, settings = source.settings.name, stream_settings(source, experiment, tokenizer)
         training, kept = hold_out(source.dataset, experiment.validation_articles)
-        streams[name] = LeiaConstantLengthDataset(training, shuffle=True, seed=seed, **settings)
+        made[name] = LeiaConstantLengthDataset(training, shuffle=True, seed=seed, **settings)
         if kept is None:
             continue
         blocks = LeiaConstantLengthDataset(kept, seed=0, **settings).first_epoch()
@@ -121,16 +121,19 @@ def make_streams(
                 f"{experiment.max_length} tokens{name and f' in the source {name}'}; take more"
             )
         held_out += [block | _number(number, name) for block in blocks]
-    if "" in streams:
-        return streams[""], held_out
-    return MixedDataset(streams, [one.settings.weight for one in sources]), held_out
+    if "" in made:
+        return made[""], held_out
+    return MixedDataset(made, [one.settings.weight for one in sources]), held_out
 
 
 def _number(number: int, name: str) -> dict[str, Tensor]:
     return {"source": tensor(number)} if name else {}
 
 
-def _settings_of(opened: OpenSource, experiment: Experiment, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Any]:
+def stream_settings(
+    opened: OpenSource, experiment: Experiment, tokenizer: PreTrainedTokenizerBase
+) -> Mapping[str, Any]:
+    """What a `LeiaConstantLengthDataset` of this source is made with; `tokenizer` has its tags."""
     source, manifest = opened.settings, opened.manifest
     opening, closing = (-1, -1) if source.no_separator_tokens else tag_ids(tokenizer, source.tags)
     in_text = bool((manifest or {}).get("options", {}).get("names_in_text"))
