@@ -85,7 +85,8 @@ def options_of(settings: type, in_config: bool = False) -> Decorator:
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         for field in reversed(dataclasses.fields(settings)):
             required = field.default is dataclasses.MISSING
-            shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+            repeatable = field.metadata["of_click"].get("multiple", False)
+            shown = ",".join(field.default) if isinstance(field.default, tuple) and not repeatable else field.default
             own = {"type": field.type, "help": field.metadata["help"], "default": shown, **field.metadata["of_click"]}
             if in_config:
                 own["default"] = None
@@ -289,6 +290,6 @@ def describe_os_error(error: OSError) -> str:
     return f"{where}{reason}{advice}"
 
 
-def progress(description: str, total: int, unit: str = "B") -> tqdm:
-    """A progress bar on standard error with rate and time left."""
+def progress(description: str, total: int | None, unit: str = "B") -> tqdm:
+    """A progress bar on standard error with rate and, where the total is known, time left."""
     return tqdm(desc=description, total=total, unit=unit, unit_scale=True, dynamic_ncols=True, mininterval=0.5)

@@ -4,9 +4,9 @@ opened with errors that name the step which makes the missing folder, read as nu
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,17 +22,15 @@ from leia.base.text import to_json
 if TYPE_CHECKING:
     from datasets import Dataset
 
-PREPROCESSED_SCHEMA = pa.schema(
-    {
-        "title": pa.string(),
-        "language": pa.string(),
-        "text": pa.string(),
-        "anchors": pa.list_(
-            pa.struct({"start": pa.int64(), "end": pa.int64(), "title": pa.string(), "wikidata_id": pa.string()})
-        ),
-    }
-)
-"""One row an article. An anchor's `start` and `end` are characters, end exclusive; its `wikidata_id` may be null."""
+_ANCHOR = {"start": pa.int64(), "end": pa.int64(), "title": pa.string(), "wikidata_id": pa.string()}
+_ARTICLE = {"title": pa.string(), "language": pa.string(), "text": pa.string()}
+
+PREPROCESSED_SCHEMA = pa.schema({**_ARTICLE, "anchors": pa.list_(pa.struct(_ANCHOR))})
+"""One row an article. An anchor's `start` and `end` are characters, end exclusive; its `wikidata_id` may be null, and
+its `title` too where the text is from elsewhere than Wikipedia."""
+
+NAMED_SCHEMA = pa.schema({**_ARTICLE, "anchors": pa.list_(pa.struct({**_ANCHOR, "name": pa.string()}))})
+"""`PREPROCESSED_SCHEMA` of texts of which at least one anchor brings its name itself: `name`, null for the others."""
 
 
 def training_schema(vocabulary_size: int, languages: int = 1, sentences: bool = False) -> pa.Schema:
@@ -69,6 +67,9 @@ def string_array(values: Sequence[bytes | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
+_DATA_FILE = "data-00000-of-00001.arrow"
+
+
 class NewDataset(NewFolder):
     """A folder for the dataset and manifest of a step, which `save_dataset` fills.
 
@@ -99,7 +100,7 @@ def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBat
     The features are written as `datasets` 2 to 5 all read them (5 itself writes what 2 and 3 do not know), and the
     fingerprint is the hash of the rows, so that the same rows give the same files.
     """
-    data = folder / "data-00000-of-00001.arrow"
+    data = folder / _DATA_FILE
     with pa.OSFile(str(data), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
@@ -119,6 +120,36 @@ def save_dataset(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBat
     info = {"features": {field.name: _feature(field.type) for field in schema}}
     (folder / "state.json").write_text(to_json(state), encoding="utf-8")
     (folder / "dataset_info.json").write_text(to_json(info), encoding="utf-8")
+
+
+def save_articles(folder: Path, batches: Iterable[pa.RecordBatch]) -> None:
+    """`save_dataset` of batches of `PREPROCESSED_SCHEMA`, which may go over to `NAMED_SCHEMA` at the first name: then
+    all rows get that one, and the rows that were written before it are copied once."""
+    batches = iter(batches)
+    first_named: list[pa.RecordBatch] = []
+
+    def without_names() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.schema == NAMED_SCHEMA:
+                first_named.append(batch)
+                return
+            yield batch
+
+    save_dataset(folder, PREPROCESSED_SCHEMA, without_names())
+    if first_named:
+        before = (folder / _DATA_FILE).rename(folder / "before-names.arrow")
+        with pa.memory_map(str(before)) as written:
+            copied = map(_with_null_names, pa.ipc.open_stream(written))
+            save_dataset(folder, NAMED_SCHEMA, chain(copied, first_named, batches))
+        before.unlink()
+
+
+def _with_null_names(batch: pa.RecordBatch) -> pa.RecordBatch:
+    *columns, anchors = batch.columns
+    fields = list(NAMED_SCHEMA.field("anchors").type.value_type)
+    values = [*anchors.values.flatten(), pa.nulls(len(anchors.values), pa.string())]
+    anchors = pa.ListArray.from_arrays(anchors.offsets, pa.StructArray.from_arrays(values, fields=fields))
+    return pa.RecordBatch.from_arrays([*columns, anchors], schema=NAMED_SCHEMA)
 
 
 def _feature(kind: pa.DataType) -> Any:

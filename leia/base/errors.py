@@ -76,6 +76,16 @@ class DropReason(StrEnum):
     NO_WORDS = "link without words"
     UNACCOUNTED = "not accounted for (a bug)"
 
+    # spans of texts from elsewhere on the way to anchors
+    NOT_A_SPAN = "not a span: a start, an end, and a title, a Wikidata id or a name"
+    OUTSIDE_TEXT = "span outside its text"
+    EMPTY_SPAN = "span of no length"
+    OVERLAPPING_SPAN = "span that overlaps one before it"
+
+    # places where a term of a glossary stands
+    WITHIN_WORD = "begins or ends within a word"
+    OVERLAPPING_TERM = "overlaps a term that begins earlier or is longer"
+
     # anchors on the way to names
     NO_QID = "no Wikidata id"
     NO_PIVOT_TITLE = "no title in the pivot language"

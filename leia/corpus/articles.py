@@ -9,12 +9,12 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from leia.base.datasets import PREPROCESSED_SCHEMA, integer_array, string_array
+from leia.base.datasets import NAMED_SCHEMA, PREPROCESSED_SCHEMA, integer_array, string_array
 from leia.base.step import Tally
 
-Page = tuple[bytes, bytes | None]
-"""Title and QID, where there is one, of the page that a link leads to, in UTF-8: a page is linked often, and so encoded
-once."""
+Page = tuple[bytes | None, bytes | None]
+"""Title and QID of the page that a link leads to, where there are such, in UTF-8: a page is linked often, and so
+encoded once."""
 
 
 class Pages:
@@ -45,14 +45,18 @@ def with_ids_counted(
 
 
 class Article(NamedTuple):
-    """Title and text in UTF-8; of each anchor its start, its end and its page."""
+    """Title and text in UTF-8; of each anchor its start, its end and its page. `names` are those that the anchors bring
+    themselves, None of the others; empty where no anchor does."""
 
     title: bytes
     text: bytes
     anchors: list[tuple[int, int, Page]]
+    names: Sequence[bytes | None] = ()
 
 
-def record_batch(articles: Sequence[Article], language: str) -> pa.RecordBatch:
+def record_batch(articles: Sequence[Article], language: str, named: bool = False) -> pa.RecordBatch:
+    """The articles in `PREPROCESSED_SCHEMA`, or with their names in `NAMED_SCHEMA`."""
+    schema = NAMED_SCHEMA if named else PREPROCESSED_SCHEMA
     anchors = list(chain.from_iterable(article.anchors for article in articles))
     anchor_columns = [
         integer_array([start for start, _, _ in anchors], pa.int64()),
@@ -60,7 +64,10 @@ def record_batch(articles: Sequence[Article], language: str) -> pa.RecordBatch:
         string_array([title for _, _, (title, _) in anchors]),
         string_array([qid for _, _, (_, qid) in anchors]),
     ]
-    fields = list(PREPROCESSED_SCHEMA.field("anchors").type.value_type)
+    if named:
+        names = (article.names or [None] * len(article.anchors) for article in articles)
+        anchor_columns.append(string_array(list(chain.from_iterable(names))))
+    fields = list(schema.field("anchors").type.value_type)
     anchor_bounds = np.cumsum([0, *(len(article.anchors) for article in articles)])
     columns = [
         string_array([article.title for article in articles]),
@@ -70,4 +77,4 @@ def record_batch(articles: Sequence[Article], language: str) -> pa.RecordBatch:
             integer_array(anchor_bounds, pa.int32()), pa.StructArray.from_arrays(anchor_columns, fields=fields)
         ),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=PREPROCESSED_SCHEMA)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
