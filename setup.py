@@ -17,6 +17,7 @@ setup(
     },
     install_requires=[
         "accelerate>=1.15",
+        "ahocorasick-rs>=1.0",
         "click>=8.5",
         "datasets>=5.2",
         "msgspec>=0.22",

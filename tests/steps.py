@@ -18,11 +18,13 @@ from evaluation_sample import ROOT, XCSR, write_result
 Contents = dict[str, bytes]
 
 STEPS = (
-    *("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction", "build"),
+    *("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction"),
+    *("import", "glossary", "build"),
     *("statistics and report", "preview page"),
     *("train", "evaluate", "results table", "run_table", "build_corpus"),
 )
 QUICK = ("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction")
+QUICK += ("import", "glossary")
 """Steps of less than a second: the normal mode of the tests has these only."""
 
 TRAINING = ("--max_steps", "4", "--save_steps", "1", "--max_length", "64", "--global_batch_size", "4")
@@ -49,6 +51,11 @@ def make_more(material: Material) -> None:
     root = material.root
     sql = (ROOT / "tests/sample/wikidatawiki-sample-wb_items_per_site.sql").read_bytes()
     (root / "wikidatawiki-wb_items_per_site.sql.gz").write_bytes(gzip.compress(sql, mtime=0))
+    with (root / "texts.jsonl").open("w", encoding="utf-8") as texts:
+        for line, text in enumerate(("火と水と空気。" * 9, "東京都のアイスランド。", "", "水")):
+            spans = [{"start": 0, "end": 1, "title": "火"}, {"start": 1, "end": 2, "name": "and"}][: len(text) // 5]
+            texts.write(json.dumps({"title": f"text {line}", "text": text, "spans": spans}) + "\n")
+    (root / "terms.tsv").write_text("水\tWater\nアイスランド\tIceland\n", encoding="utf-8")
     ids = [f"item {number}" for number in range(40)]
     for name, share in (("base", 3), ("ja_none", 4), ("ja_right", 2)):
         for task, shots in (("xcodah_ja", 0), ("xcsqa_ja", 4)):
@@ -99,6 +106,10 @@ def commands(material: Material, out: Path) -> dict[str, list[str]]:
             num_workers=2),
         "extraction": script("extract_articles", dump_file=dump, redirect_file=ja("redirects.tsv"),
             wikidata_id_file=material.ids("ja"), output_dir=out / "articles", num_workers=2),
+        "import": script("import_articles", text_files=root / "texts.jsonl", language="ja",
+            redirect_file=ja("redirects.tsv"), wikidata_id_file=material.ids("ja"), output_dir=out / "articles"),
+        "glossary": script("link_with_glossary", text_files=root / "texts.jsonl", glossary=root / "terms.tsv",
+            output_file=out / "linked.jsonl"),
         "build": script("build_wikipedia_dataset", model_name=model, **articles, output_dir=out / "dataset",
             num_workers=2),
         "statistics and report": chain(
@@ -186,7 +197,9 @@ def assert_whole(found: Contents, whole: Contents) -> None:
         if name in ("manifest.json", "config.json", "run.json"):
             vouched = {other for other in whole if other.startswith(f"{folder}/")}
         elif name.endswith(".manifest.json"):
-            vouched = {other for other in whole if str(Path(other).parent) == folder and other.endswith(".tsv")}
+            vouched = {
+                other for other in whole if str(Path(other).parent) == folder and other.endswith((".tsv", ".jsonl"))
+            }
         elif name.endswith("shot.json"):
             vouched = {f"{path}l"}
         else:
