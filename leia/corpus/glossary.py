@@ -101,6 +101,7 @@ def link_texts(source: TextSource, glossary: str | Path, ignore_case: bool, step
     """
     names = read_glossary(glossary, ignore_case)
     linker = Linker(names, ignore_case)
+    step.count("articles")  # printed first
     places, distinct = step.count("places of terms"), set()
     for text in read_texts(source, step):
         matches = linker.find(text.text, places)

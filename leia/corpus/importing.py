@@ -39,6 +39,7 @@ def import_articles(
     the title of a page where there is no `wikidata_id_file`. Warns when not one title has a Wikidata id.
     """
     finder = PageFinder(check_language(language), redirect_file, wikidata_id_file, step)
+    step.count("articles")  # printed first
     spans = step.count("spans")
     spans.alarm = _LARGE_LOSS
     kept: list[Article] = []

@@ -3,12 +3,13 @@ span is one line that says where, or is counted."""
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import run_here
+from conftest import ROOT, run_here
 from datasets import load_from_disk
 
 from leia.base.datasets import NAMED_SCHEMA, PREPROCESSED_SCHEMA
@@ -272,3 +273,11 @@ def test_an_import_that_is_complete_is_not_made_again(tmp_path):
 def test_an_article_keeps_the_name_of_its_file_and_not_its_folder(tmp_path):
     (row,) = imported([{"text": "a", "title": ""}], tmp_path)
     assert row["title"] == "texts.jsonl:1" and Path(row["title"]).name == row["title"]
+
+
+def test_the_line_that_the_documents_show_is_read(tmp_path):
+    (line,) = re.findall(r"```json\n(.*?)\n```", (ROOT / "docs/corpus.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "i.tsv").write_text("火\tQ3196\n", "utf-8")
+    (row,) = imported([json.loads(line)], tmp_path, "--wikidata_id_file", tmp_path / "i.tsv", language="ja")
+    assert [row["text"][anchor["start"] : anchor["end"]] for anchor in row["anchors"]] == ["火", "水", "空気"]
+    assert [anchor["wikidata_id"] or anchor["name"] for anchor in row["anchors"]] == ["Q3196", "Q283", "air"]
