@@ -116,6 +116,13 @@ def test_plain_text_needs_no_wikipedia_and_has_the_columns_of_every_article(tmp_
     assert manifest(tmp_path)["tally"]["articles"] == {"read": 3, "kept": 2, "dropped": {DropReason.NO_TEXT: 1}}
 
 
+def test_batches_are_of_one_size_and_without_names_have_the_schema_of_wikipedia(tmp_path):
+    imported([{"text": "a", "spans": [span(0, 1, wikidata_id="Q1")]}] * 401, tmp_path)
+    with pa.ipc.open_stream(tmp_path / "out" / DATA) as stream:
+        assert stream.schema == PREPROCESSED_SCHEMA
+        assert [batch.num_rows for batch in stream] == [200, 200, 1]
+
+
 @pytest.mark.parametrize("before", [0, 1, 200, 399, 400, 401])
 def test_a_name_gives_every_row_the_field_wherever_it_stands_first(tmp_path, before):
     rows = [{"text": "ab", "title": str(k), "spans": [span(0, 1, wikidata_id="Q1")]} for k in range(before)]
@@ -142,6 +149,7 @@ BAD_SPANS = [
     (span(3, 1, name="A"), DropReason.EMPTY_SPAN, "found start 3, end 1"),
     (span("0", 2, name="A"), DropReason.NOT_A_SPAN, "whole numbers start and end, found start '0', end 2"),
     (span(0, 2.0, name="A"), DropReason.NOT_A_SPAN, "found start 0, end 2.0"),
+    (span(False, 2, name="A"), DropReason.NOT_A_SPAN, "found start False, end 2"),
     (span(False, True, name="A"), DropReason.NOT_A_SPAN, "found start False, end True"),
     ({"end": 2, "name": "A"}, DropReason.NOT_A_SPAN, "found start None, end 2"),
     ([0, 2, "A"], DropReason.NOT_A_SPAN, "an object with start and end, found [0, 2, 'A']"),
