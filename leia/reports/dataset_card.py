@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from leia.base.text import markdown, markdown_table
-from leia.reports.examples import Examples
+from leia.reports.example_rows import Examples
 from leia.reports.lineage import Source
 from leia.reports.provenance import source_table, steps
 

@@ -22,7 +22,7 @@ from leia.base.outputs import NewFolder
 from leia.base.step import Step, open_step, read_manifest
 from leia.base.text import to_json
 from leia.reports.dataset_card import Card
-from leia.reports.examples import examples_of_articles, examples_of_training
+from leia.reports.example_rows import examples_of_articles, examples_of_training
 from leia.reports.lineage import Source, all_sources, sources_of
 from leia.reports.parquet_export import DATA_FOLDER, export_parquet
 from leia.reports.statistics import dataset_statistics

@@ -165,6 +165,8 @@ def hub(owner):
             self.wfile.write(body)
 
         def do_GET(self):
+            if f"/{owner}/" not in f"{self.path}/" and not self.path.endswith("/whoami-v2"):
+                return self.answer({"error": "no such dataset"}, 404)
             siblings = [{"rfilename": name} for name in self.files]
             tree = [{"type": "file", "path": name, "size": 1, "oid": "0" * 40} for name in self.files]
             info = {"id": f"{owner}/data", "sha": "0" * 40, "siblings": siblings, "name": owner, "type": "user"}
