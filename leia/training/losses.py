@@ -9,15 +9,12 @@ bits, and both multiply by the vocabulary as it is. With the two tags it is no m
 which GPUs have no fast kernel; here zeros fill it up.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch.nn import Linear, functional
 from torch.utils.checkpoint import checkpoint
-from transformers import masking_utils
 
 from leia.data.collator import IGNORED_LABEL
+from leia.training.attention import attention_within
 from leia.training.memory import is_out_of_memory
 
 LOGITS_AT_ONCE = 2**26
@@ -58,27 +55,36 @@ class TokenLosses:
         self._layer.forward = self._logits_or_losses
 
     def __call__(
-        self, model: torch.nn.Module, ids: torch.Tensor, labels: torch.Tensor
+        self,
+        model: torch.nn.Module,
+        ids: torch.Tensor,
+        labels: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The sum of the losses, which has a gradient, and the loss of predicting each next token, [batch, length]; in
         float32, 0 where there is no label.
 
-        `model`: the one given at first, or what it was wrapped in. `ids`, `labels`: [batch, length], without padding.
+        `model`: the one given at first, or what it was wrapped in. `ids`, `labels`: [batch, length], without padding;
+        `position_ids` as in `run_model`.
         """
         targets = next_tokens(labels, IGNORED_LABEL)
         if self.needs_logits is None:
-            self.needs_logits = not self._returns_what_its_output_layer_gives(model, ids[:1])
+            self.needs_logits = not self._returns_what_its_output_layer_gives(
+                model, ids[:1], None if position_ids is None else position_ids[:1]
+            )
         if self.needs_logits:
-            losses = cross_entropy(run_model(model, ids), targets)
+            losses = cross_entropy(run_model(model, ids, position_ids), targets)
             return losses.sum(), losses.detach()
-        found = self._run(model, ids, targets)
+        found = self._run(model, ids, targets, position_ids)
         return found[0], found[1:].detach().view_as(targets)
 
-    def _returns_what_its_output_layer_gives(self, model: torch.nn.Module, ids: torch.Tensor) -> bool:
+    def _returns_what_its_output_layer_gives(
+        self, model: torch.nn.Module, ids: torch.Tensor, position_ids: torch.Tensor | None = None
+    ) -> bool:
         devices = [ids.device] if ids.is_cuda else []
         with torch.no_grad(), torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
             try:
-                returned = self._run(model, ids, ids)
+                returned = self._run(model, ids, ids, position_ids)
             except (IndexError, RuntimeError, ValueError) as error:  # logits have more axes than losses
                 if is_out_of_memory(error):
                     raise
@@ -89,10 +95,16 @@ class TokenLosses:
             return False
         return returned.shape == given.shape and returned.data_ptr() == given.data_ptr() and not given._version
 
-    def _run(self, model: torch.nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _run(
+        self,
+        model: torch.nn.Module,
+        ids: torch.Tensor,
+        targets: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         self._targets = targets.flatten()
         try:
-            return run_model(model, ids)
+            return run_model(model, ids, position_ids)
         finally:
             self._targets = None
 
@@ -173,18 +185,12 @@ class _LinearLosses(torch.autograd.Function):
         return *scaled, None, None
 
 
-def run_model(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """What `model` gives as logits for `ids`, [batch, length], without padding."""
-    with _one_sequence_a_row():
-        return model(input_ids=ids, use_cache=False).logits  # the blocks are full: attention needs no mask of padding
+def run_model(model: torch.nn.Module, ids: torch.Tensor, position_ids: torch.Tensor | None = None) -> torch.Tensor:
+    """What `model` gives as logits for `ids`, [batch, length], without padding.
 
-
-@contextmanager
-def _one_sequence_a_row() -> Iterator[None]:
-    """Keep transformers from looking for several sequences in a row, for which it waits for the GPU at each call."""
-    find = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = lambda _: None
-    try:
-        yield
-    finally:
-        masking_utils.find_packed_sequence_indices = find
+    `position_ids` [batch, length] are the places of the tokens in their articles, which start again at 0 where an
+    article starts: a token sees the tokens of its own article only. Without them it sees all before it in its row.
+    """
+    with attention_within(model, position_ids) as more:
+        # The blocks are full: attention needs no mask of padding.
+        return model(input_ids=ids, use_cache=False, **more).logits

@@ -10,6 +10,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT, run_here
@@ -38,6 +39,8 @@ def test_the_folder_gives_the_rows_and_the_types_of_the_dataset(sample_corpus, t
     assert result.exit_code == 0 and "nothing was pushed" in result.stdout and "--repo_id" in result.stdout
     loaded, expected = load(out, tmp_path), load_from_disk(str(folder))
     assert loaded.to_list() == expected.to_list() and len(loaded) > 40
+    metadata = pq.read_schema(out / "data/train-00000-of-00001.parquet").metadata or {}
+    assert b"huggingface" not in metadata, "features in a form that older versions of datasets do not read"
     assert loaded.features.arrow_schema.remove_metadata() == expected.features.arrow_schema.remove_metadata()
     assert json.loads((out / "dataset_manifest.json").read_text()) == json.loads((folder / "manifest.json").read_text())
     if kind == "dataset":
