@@ -64,18 +64,19 @@ def _attention_of(model: torch.nn.Module) -> str:
     return str(getattr(getattr(_model_in(model), "config", None), "_attn_implementation", ""))
 
 
-def check_separate_attention(model: torch.nn.Module) -> None:
+def check_separate_attention(model: torch.nn.Module, device: torch.device | None = None) -> None:
     """Raise `InputError` unless articles in one row are to `model` as if each were alone.
 
-    A try of four short passes with made-up articles, on the device and in the precision of the model. It may be wrapped
-    (DDP, FSDP, DeepSpeed); then all processes call this.
+    A try of four short passes with made-up articles, in the precision and with the attention of the model. It may be
+    wrapped (DDP, FSDP, DeepSpeed); then all processes call this. `device`: where it computes, None for where its weights
+    lie.
     """
     refusal = f"separate_attention is on: {type(_model_in(model)).__name__} does not keep articles apart"
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            leak, noise = _leak(model)
+            leak, noise = _leak(model, device)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         if is_out_of_memory(error):
             raise
@@ -89,12 +90,12 @@ def check_separate_attention(model: torch.nn.Module) -> None:
         raise InputError(f"{refusal}: with {attention} attention one changes the logits of the next; {advice}")
 
 
-def _leak(model: torch.nn.Module) -> tuple[float, float]:
+def _leak(model: torch.nn.Module, device: torch.device | None) -> tuple[float, float]:
     """How far the logits of a second article in a row are from those of it alone, and how far those of a first article,
     which are equal but for rounding. 1 is the difference that the article before makes in a row that is one sequence.
     """
     inner = _model_in(model)
-    device = next(inner.parameters()).device
+    device = device or next(inner.parameters()).device
     short, long = _LENGTHS
     ids = torch.arange(2 * (short + long), device=device).view(2, -1) * 37 % inner.config.get_text_config().vocab_size
     # In the second row the longer article comes first.

@@ -56,7 +56,7 @@ def assert_as_alone(kind, attention, ids, position_ids):
     torch.testing.assert_close(found[within], expected[within], atol=1e-5, rtol=1e-5)
     plain = TokenLosses(model := build(kind, attention))(model, ids, ids)[1]
     after_the_first = within & (position_ids != torch.arange(54))
-    assert (plain - found)[after_the_first].abs().mean() > 0.05, "one sequence a row gives something else"
+    assert (plain - found)[after_the_first].abs().mean() > 0.01, "one sequence a row gives something else"
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
