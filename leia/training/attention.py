@@ -68,8 +68,8 @@ def check_separate_attention(model: torch.nn.Module, device: torch.device | None
     """Raise `InputError` unless articles in one row are to `model` as if each were alone.
 
     A try of four short passes with made-up articles, in the precision and with the attention of the model. It may be
-    wrapped (DDP, FSDP, DeepSpeed); then all processes call this. `device`: where it computes, None for where its weights
-    lie.
+    wrapped (DDP, FSDP, DeepSpeed); then all processes call this. `device`: where it computes, None for where its
+    weights lie.
     """
     refusal = f"separate_attention is on: {type(_model_in(model)).__name__} does not keep articles apart"
     was_training = model.training
