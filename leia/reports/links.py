@@ -90,5 +90,15 @@ class LinkExplainer:
                 touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
                 start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)
             entity = next(numbers) if reason is None else None
-            links.append(ExplainedLink(start, stop, entity, anchor["title"], anchor["wikidata_id"], name, reason))
+            links.append(
+                ExplainedLink(
+                    start,
+                    stop,
+                    entity,
+                    anchor["title"] or anchor["wikidata_id"] or "",
+                    anchor["wikidata_id"],
+                    name,
+                    reason,
+                )
+            )
         return ids, links

@@ -24,6 +24,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from leia.base.errors import InputError
 from leia.data.collator import IGNORED_LABEL
 from leia.training import checkpoints
+from leia.training.attention import check_separate_attention
 from leia.training.losses import TokenLosses
 from leia.training.metrics import (
     StepSums,
@@ -87,6 +88,8 @@ class LeiaTrainer(Trainer, TrainerCallback):
         self.add_callback(self)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
+        if self.run.get("separate_attention"):
+            check_separate_attention(self.model_wrapped, self.args.device)
         self.clock = time.perf_counter()
         signal.signal(signal.SIGTERM, self._ask_to_stop)
 
@@ -146,7 +149,7 @@ class LeiaTrainer(Trainer, TrainerCallback):
         """The token losses of a micro batch over the number of labels in the global batch, times the number of
         processes, since DDP, FSDP and ZeRO take the mean of their gradients."""
         ids, labels = inputs["input_ids"], inputs["labels"]
-        total, losses = self.token_losses(model, ids, labels)
+        total, losses = self.token_losses(model, ids, labels, inputs.get("position_ids"))
         self._sums.add(losses, inputs, self.data_collator)
         if self.accelerator.sync_gradients:
             self._finish_step()

@@ -83,7 +83,8 @@ class Evaluation:
             batch["labels"][[n >= len(self.blocks) for n in numbers]] = IGNORED_LABEL
             inputs = trainer._prepare_inputs(batch)
             with torch.no_grad():
-                _, losses = trainer.token_losses(trainer.model_wrapped, inputs["input_ids"], inputs["labels"])
+                given = inputs["input_ids"], inputs["labels"], inputs.get("position_ids")
+                _, losses = trainer.token_losses(trainer.model_wrapped, *given)
             sums.add(losses, inputs, trainer.data_collator)
         found = sums.finish(trainer.accelerator, stop=False)
         return {"eval_loss": found["loss"] / max(1, found["labels"])} | mean_losses(found, "eval_")
