@@ -9,7 +9,7 @@
 #   ... ./train.sh --dry_run --gpu_memory_gb 80 --tokens_per_second 50000    # start nothing: step, memory, disk, time
 #   ... ./train.sh --learning_rate 1e-5             # further arguments go to scripts/train.py
 #
-# A configuration with `sources` names its datasets itself; WIKIPEDIA_DATASET_DIR stays unset then.
+# A configuration that names its dataset, or several `sources`, needs no WIKIPEDIA_DATASET_DIR.
 #
 # Reads the dataset and the model; writes checkpoints and the model to OUTPUT_DIR. SIGTERM (a pre-emption) and Ctrl-C
 # are heard within about ten seconds and save a checkpoint of the last whole step, unless there is one; the exit code is
@@ -37,7 +37,7 @@ for file in "$TRAIN_CONFIG" "$ACCELERATE_CONFIG"; do
     exit 2
   fi
 done
-if [[ -z "${WIKIPEDIA_DATASET_DIR:-}" ]] && ! grep -q '^sources:' "$TRAIN_CONFIG"; then
+if [[ -z "${WIKIPEDIA_DATASET_DIR:-}" ]] && ! grep -Eq '^(sources|wikipedia_dataset_dir):' "$TRAIN_CONFIG"; then
   echo "error: WIKIPEDIA_DATASET_DIR is not set; name the dataset folder of build_wikipedia_dataset.py" >&2
   exit 2
 fi

@@ -108,7 +108,7 @@ def choose_tags(tokenizer: PreTrainedTokenizerBase, *pairs: TagPair) -> None:
         check_tags(pair)
     for own in tag_pairs(tokenizer):
         tokens = [tokenizer.convert_tokens_to_ids(tag) if tag in tokenizer.get_vocab() else None for tag in own]
-        if own not in pairs and pairs and None not in tokens:
+        if own not in pairs and not set(pairs) <= set(tag_pairs(tokenizer)) and None not in tokens:
             adds = ", ".join(f"{opening} and {closing}" for opening, closing in pairs)
             say_once(
                 f"note: {tokenizer.name_or_path}: has the tags {own[0]} and {own[1]} of an earlier training; this one "
