@@ -26,6 +26,7 @@ setup(
         "pyarrow>=26.0",
         "pyyaml>=6.0",
         "rapidgzip>=0.16",
+        "sentencex>=1.0",
         "tokenizers>=0.23",
         "torch>=2.11",
         "tqdm>=4.70",

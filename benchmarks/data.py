@@ -21,6 +21,7 @@ from leia.base.cli import command, input_folder
 from leia.base.datasets import EncodedArticles, open_training_dataset
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.insertion import STRATEGIES
+from leia.data.mixing import MixedDataset
 from leia.data.tokenizers import add_entity_name_tags
 
 VOCABULARY_SIZE = 32_000
@@ -50,6 +51,9 @@ def benchmark_data(dataset: Dataset, max_length: int, tokens: int) -> Iterator[s
     for strategy in STRATEGIES:
         stream = LeiaConstantLengthDataset(dataset, max_length, *collator.tag_ids[0], 0.5, strategy, shuffle=True)
         yield row(f"packing, {strategy}, p 0.5", rate(stream, blocks, max_length), floor)
+    yield row(
+        "packing, three sources, 0.5, 0.3, 0.2", rate(mixed(dataset, max_length, collator), blocks, max_length), floor
+    )
     batch = list(islice(stream, 16))
     for disabled in (False, True):
         collator.disable_entity_name_token_loss = disabled
@@ -57,6 +61,17 @@ def benchmark_data(dataset: Dataset, max_length: int, tokens: int) -> Iterator[s
             batches = (collator(batch[:size]) for _ in repeat(None))
             what = f"collating, batch of {size}, {'no loss on names' if disabled else 'loss on names'}"
             yield row(what, rate(batches, max(blocks // size, 1), size * max_length), floor)
+
+
+def mixed(dataset: Dataset, max_length: int, collator: LeiaDataCollator) -> MixedDataset:
+    """The same articles as three sources, each in an order of its own."""
+    streams = {
+        f"source {seed}": LeiaConstantLengthDataset(
+            dataset, max_length, *collator.tag_ids[0], 0.5, "right", shuffle=True, seed=seed
+        )
+        for seed in range(3)
+    }
+    return MixedDataset(streams, [0.5, 0.3, 0.2])
 
 
 def rate(items: Iterable, count: int, tokens_per_item: int) -> float:
