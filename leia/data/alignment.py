@@ -151,11 +151,17 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
             table.append(added[index].encode())
         elif byte_level:
             table.append(bytes(byte_of_letter.get(letter, 0) for letter in token))
-        elif match := _BYTE_TOKEN.fullmatch(token):
-            table.append(bytes([int(match[1], 16)]))
+        elif (byte := byte_of_token(token)) is not None:
+            table.append(bytes([byte]))
         else:
             table.append(token.replace("▁", " ").encode())
     return table
+
+
+def byte_of_token(token: str) -> int | None:
+    """The byte that a byte-fallback token (`<0xE3>`) stands for; None for other tokens."""
+    match = _BYTE_TOKEN.fullmatch(token)
+    return int(match[1], 16) if match else None
 
 
 def _byte_level_letters() -> dict[str, int]:

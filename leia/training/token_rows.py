@@ -1,4 +1,4 @@
-"""What a model has for each token, and the two tags in it: rows of its embeddings, biases of its output layer and
+"""What a model has for each token, and new tokens such as the two tags in it: rows of its embeddings, biases of its output layer and
 whatever else its class has.
 
 It is found without names: the vocabulary is the axis that is longer in a model of the same class whose config says a
@@ -6,7 +6,7 @@ longer one. Such models are made on the meta device, without weights. They tell,
 load what is saved: each size is the one that the class has for the model's config.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 
@@ -34,15 +34,22 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list
     new_tags = [tag for tag in tags if tag not in tokenizer.get_vocab()]
     add_tag_pairs(tokenizer, tag_pairs(tokenizer))
     tag_ids = tokenizer.convert_tokens_to_ids(tags)
-    rows, former = count_ids(tokenizer), min(_vocabulary_lengths(model.config, known).values())
-    if rows > former:
-        _grow(model, known, rows)
+    former = lengthen(model, known, count_ids(tokenizer))
     # Of a model that has fewer rows than its tokenizer has tokens, those that were missing are new, too.
-    new = sorted({*tokenizer.convert_tokens_to_ids(new_tags), *range(former, rows)})
+    new = sorted({*tokenizer.convert_tokens_to_ids(new_tags), *range(former, count_ids(tokenizer))})
     if new:
-        _fill(model, min(known, former), new)
+        fill(model, min(known, former), dict.fromkeys(new))
     _refuse_what_has_no_rows(model, tag_ids)
     return tag_ids
+
+
+def lengthen(model: PreTrainedModel, known: int, rows: int) -> int:
+    """Give `model` rows for the ids below `rows` where it has fewer; return how many it had. Its tokenizer had `known`
+    ids. Raises `InputError` for a model that cannot be given them."""
+    former = min(_vocabulary_lengths(model.config, known).values())
+    if rows > former:
+        _grow(model, known, rows)
+    return former
 
 
 def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: list[int]) -> None:
@@ -63,7 +70,7 @@ def _vocabulary_lengths(config: PreTrainedConfig, known: int) -> dict[str, int]:
     values = config.get_text_config().to_dict()
     if not isinstance(values.get("vocab_size"), int):
         raise InputError(
-            f"{config.model_type}: its config names no vocab_size, so that the two tags cannot be added; take a model "
+            f"{config.model_type}: its config names no vocab_size, so that no tokens can be added; take a model "
             "that does"
         )
     least = min(known, values["vocab_size"])
@@ -115,8 +122,9 @@ def _lengthen(model: PreTrainedModel, name: str, size: torch.Size) -> None:
             setattr(owner, number, len(longer))
 
 
-def _fill(model: PreTrainedModel, known: int, new: list[int]) -> None:
-    """Give the tokens `new` what the first `known` ones have, as `add_tags` says."""
+def fill(model: PreTrainedModel, known: int, sources: Mapping[int, Sequence[int] | None]) -> None:
+    """Give each id of `sources` the mean of what its former tokens have, None for all of the first `known` ones; of
+    whole numbers what most of them have."""
     tensors = dict(_tensors(model))
     for name, axis in {
         id(tensors[name]): (name, axis) for name, axis in _vocabulary_axes(model, known).items()
@@ -126,12 +134,17 @@ def _fill(model: PreTrainedModel, known: int, new: list[int]) -> None:
             if tensor.is_meta or not tensor.numel():  # another process has it
                 continue
             of_tokens = tensor.movedim(axis, 0)
-            if tensor.is_floating_point():
-                of_new = of_tokens[:known].mean(dim=0, dtype=torch.float32).to(tensor.dtype)
-            else:
-                kinds, numbers = of_tokens[:known].unique(dim=0, return_counts=True)
-                of_new = kinds[numbers.argmax()]
-            of_tokens[new] = of_new
+            of_all = _typical(of_tokens[:known]) if None in sources.values() else None
+            for new, former in sources.items():
+                of_tokens[new] = of_all if former is None else _typical(of_tokens[list(former)])
+
+
+def _typical(of_tokens: torch.Tensor) -> torch.Tensor:
+    """The mean along the first axis; of whole numbers the most frequent."""
+    if of_tokens.is_floating_point():
+        return of_tokens.mean(dim=0, dtype=torch.float32).to(of_tokens.dtype)
+    kinds, numbers = of_tokens.unique(dim=0, return_counts=True)
+    return kinds[numbers.argmax()]
 
 
 def _vocabulary_axes(model: PreTrainedModel, known: int) -> dict[str, int]:
@@ -172,4 +185,4 @@ def gathered(tensor: torch.Tensor) -> AbstractContextManager[None]:
 
 
 def _cannot(model: PreTrainedModel, why: str) -> InputError:
-    return InputError(f"{type(model).__name__}: cannot be given the two tags ({why}); take another model")
+    return InputError(f"{type(model).__name__}: cannot be given new tokens ({why}); take another model")

@@ -59,7 +59,7 @@ def test_tables_of_a_models_own_get_the_mean_or_what_most_tokens_have(tokenizer,
 
 def test_what_cannot_be_lengthened_is_refused_in_one_line(tokenizer):
     reason = (
-        rf"^MadeAnew: cannot be given the two tags \(seen has the size \[{len(tokenizer)}\], .*\); take another model$"
+        rf"^MadeAnew: cannot be given new tokens \(seen has the size \[{len(tokenizer)}\], .*\); take another model$"
     )
     with pytest.raises(InputError, match=reason):
         add_tags(make_own(MadeAnew, len(tokenizer)), tokenizer)
