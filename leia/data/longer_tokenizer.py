@@ -30,14 +30,14 @@ def check_extendable(tokenizer: PreTrainedTokenizerBase) -> None:
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     if model["type"] not in ("BPE", "Unigram"):
         raise InputError(
-            f"{name}: its tokenizer is {model['type']}, which takes no new tokens without other ids for old texts; take "
-            "a model with a BPE or Unigram tokenizer"
+            f"{name}: its tokenizer is of the kind {model['type']}; new tokens can be added to BPE and Unigram, take a "
+            "model with one of these"
         )
     marks = [mark for mark in ("continuing_subword_prefix", "end_of_word_suffix") if model.get(mark)]
     if marks:
         raise InputError(
-            f"{name}: its tokenizer marks tokens by {model[marks[0]]!r} ({marks[0]}), which new tokens cannot have; take "
-            "a model without"
+            f"{name}: its tokenizer marks tokens by {model[marks[0]]!r} ({marks[0]}), which new tokens cannot have; "
+            "take a model without"
         )
 
 

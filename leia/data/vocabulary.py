@@ -78,8 +78,8 @@ def learn_tokens(
     found = _choose(candidates, {letter: symbol for symbol, letter in letters.items()}, reader, number)
     if len(found.tokens) < number:
         raise InputError(
-            f"{source}: its articles give {len(found.tokens):,} new tokens that occur twice, --num_new_tokens is {number:,}; "
-            "take more articles, or ask for fewer"
+            f"{source}: its articles give {len(found.tokens):,} new tokens that occur twice, --num_new_tokens is "
+            f"{number:,}; take more articles, or ask for fewer"
         )
     return found
 

@@ -1,5 +1,5 @@
-"""What a model has for each token, and new tokens such as the two tags in it: rows of its embeddings, biases of its output layer and
-whatever else its class has.
+"""What a model has for each token, and new tokens, such as the two tags, in it: rows of its embeddings, biases of its
+output layer and whatever else its class has.
 
 It is found without names: the vocabulary is the axis that is longer in a model of the same class whose config says a
 longer one. Such models are made on the meta device, without weights. They tell, too, whether plain transformers will

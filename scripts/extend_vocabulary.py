@@ -1,0 +1,83 @@
+r"""Give a model new tokens for a language, learnt on its articles: fewer tokens a text, and the old ids for old text.
+
+Reads a model (hub name or folder) and a folder of extract_articles.py, with --wikidata_id_file the id file of the pivot
+language (English) too. Writes a model folder: weights with rows for the new tokens, tokenizer, config, manifest.json,
+and vocabulary_report.json with each new token, and with tokens and losses on articles held out, which are printed too.
+
+    python scripts/extend_vocabulary.py --model_name meta-llama/Llama-2-7b-hf --num_new_tokens 5000 \
+        --preprocessed_dataset_dir jawiki-preprocessed --output_dir llama-2-7b-ja
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from leia.base.cli import (
+    OUTPUT_FOLDER,
+    articles_option,
+    input_file,
+    option,
+    options_of,
+    output_option,
+    overwrite_option,
+    step_command,
+    trust_remote_code_option,
+)
+from leia.data.names import NameRule
+
+STARTS = ("pieces", "names", "mean")
+
+
+@step_command
+@click.option("--model_name", required=True, help="Model (hub name or folder) to be given new tokens.")
+@articles_option
+@click.option("--num_new_tokens", type=click.IntRange(1), required=True, help="How many.")
+@output_option("--output_dir", OUTPUT_FOLDER, "Folder for the model; replaced as a whole.")
+@option(
+    "Rows",
+    "--start",
+    type=click.Choice(STARTS),
+    default="pieces",
+    help="The new rows: the mean of those of the old tokens that each stands for; of the English name's, where it is "
+    "the text of links; of all.",
+)
+@input_file(
+    "--wikidata_id_file", "extract_wikidata_ids.py", "Id file of the pivot language, for names.", required=False
+)
+@option("Articles", "--held_out_articles", type=click.IntRange(1), default=50, help="Give no tokens: for the report.")
+@option("Articles", "--max_articles", type=click.IntRange(1), default=20_000, help="Learn from so many, spread evenly.")
+@options_of(NameRule)
+@trust_remote_code_option
+@overwrite_option
+def main(
+    preprocessed_dataset_dir: str, output_dir: str, wikidata_id_file: str | None, overwrite: bool, **settings: Any
+) -> None:
+    from leia.base.datasets import open_articles
+    from leia.base.errors import UsageError
+    from leia.base.step import open_step
+    from leia.data.encoding import distinct_qids
+    from leia.data.longer_tokenizer import check_extendable
+    from leia.data.names import read_pivot_titles
+    from leia.data.tokenizers import load_tokenizer, tokenizer_identity
+    from leia.training.extension import STEP, Extension, NewModel, extend, model_input
+
+    rule = NameRule(**{name: settings.pop(name) for name in asdict(NameRule())})
+    extension = Extension(**settings)
+    if extension.start == "names" and wikidata_id_file is None:
+        raise UsageError("--start names needs --wikidata_id_file, the id file of the pivot language")
+    tokenizer = load_tokenizer(extension.model_name, extension.trust_remote_code)
+    check_extendable(tokenizer)
+    options = asdict(extension) | {"tokenizer": tokenizer_identity(tokenizer), **asdict(rule)}
+    options["model_name"] = extension.model_name.rstrip("/").rsplit("/", 1)[-1]
+    inputs = [preprocessed_dataset_dir, *([wikidata_id_file] if wikidata_id_file else [])]
+    inputs += model_input(extension.model_name)
+    with open_step(STEP, inputs, NewModel(output_dir), options, overwrite) as step:
+        articles, titles = open_articles(preprocessed_dataset_dir), None
+        if wikidata_id_file:
+            titles = read_pivot_titles(wikidata_id_file, distinct_qids(articles), rule, step)
+        extend(extension, tokenizer, articles, preprocessed_dataset_dir, titles, step)
+
+
+if __name__ == "__main__":
+    main()
