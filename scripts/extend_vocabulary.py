@@ -15,8 +15,8 @@ import click
 
 from leia.base.cli import (
     OUTPUT_FOLDER,
+    InputPath,
     articles_option,
-    input_file,
     option,
     options_of,
     output_option,
@@ -26,27 +26,21 @@ from leia.base.cli import (
 )
 from leia.data.names import NameRule
 
-STARTS = ("pieces", "names", "mean")
+START_HELP = (
+    "New rows: the mean of the old tokens that each stands for; of the name's, where it is a link's text; of all."
+)
+ID_FILE = InputPath("extract_wikidata_ids.py", dir_okay=False)
 
 
 @step_command
 @click.option("--model_name", required=True, help="Model (hub name or folder) to be given new tokens.")
 @articles_option
-@click.option("--num_new_tokens", type=click.IntRange(1), required=True, help="How many.")
 @output_option("--output_dir", OUTPUT_FOLDER, "Folder for the model; replaced as a whole.")
-@option(
-    "Rows",
-    "--start",
-    type=click.Choice(STARTS),
-    default="pieces",
-    help="The new rows: the mean of those of the old tokens that each stands for; of the English name's, where it is "
-    "the text of links; of all.",
-)
-@input_file(
-    "--wikidata_id_file", "extract_wikidata_ids.py", "Id file of the pivot language, for names.", required=False
-)
-@option("Articles", "--held_out_articles", type=click.IntRange(1), default=50, help="Give no tokens: for the report.")
-@option("Articles", "--max_articles", type=click.IntRange(1), default=20_000, help="Learn from so many, spread evenly.")
+@option("Tokens", "--num_new_tokens", type=click.IntRange(1), default=1000, help="How many.")
+@option("Tokens", "--held_out_articles", type=click.IntRange(1), default=50, help="Give no tokens: for the report.")
+@option("Tokens", "--max_articles", type=click.IntRange(1), default=20_000, help="Learn from so many, spread evenly.")
+@option("Rows", "--start", type=click.Choice(["pieces", "names", "mean"]), default="pieces", help=START_HELP)
+@option("Rows", "--wikidata_id_file", type=ID_FILE, show_default="none", help="Id file of the pivot language: names.")
 @options_of(NameRule)
 @trust_remote_code_option
 @overwrite_option

@@ -200,6 +200,13 @@ def test_a_pair_that_gives_an_old_token_is_left_out_and_a_second_way_to_a_new_on
     assert new == NewTokens([NewToken("abc", (0, 4), 5)], [("a", "bc")])
 
 
+def test_old_merges_go_first(tmp_path):
+    model = models.BPE({"a": 0, "b": 1, "c": 2, "bc": 3}, [("b", "c")])
+    old = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model))
+    longer = save_longer_tokenizer(old, learn_tokens(["ab"] * 2, old, 1, "", ""), tmp_path)
+    assert (ids(longer, "ab"), ids(longer, "abc")) == ([4], [0, 3])
+
+
 def test_what_is_learnt_first_saves_most_and_a_character_counts_its_bytes():
     old = byte_fallback()
     new = learn_tokens(JAPANESE, old, NEW, LATIN, "")
