@@ -75,6 +75,8 @@ class NameChoice(NameRule):
         own = asdict(self)
         once = NameRule.__dataclass_fields__.keys()
         del own["names_file"]  # an input
+        if self.name_languages:
+            del own["pivot_language"]
         return {name: value for name, value in own.items() if name in once or value not in (None, False, ())}
 
     def read(self, id_files: Sequence[str], articles: "Dataset", counts: Counts) -> dict[str, EntityNames]:

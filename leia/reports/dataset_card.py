@@ -28,7 +28,8 @@ _COLUMNS = {
     "input_ids": "token ids of the text",
     "entity_start_positions": "first token of each entity: an index into `input_ids`",
     "entity_end_positions": "end of each entity in tokens, exclusive",
-    "alternative_entity_input_ids": "token ids of each entity's name in the pivot language, without tags",
+    "alternative_entity_input_ids": "token ids of each entity's name, without tags; in several languages a list",
+    "sentence_start_positions": "first token of each sentence: an index into `input_ids`",
 }
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _SIZES += ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"))
@@ -114,7 +115,7 @@ class Card:
         options = (self.manifest or {}).get("options", {})
         tokenizer = options.get("tokenizer", {}).get("name")
         of_whom = f" of the tokenizer of {markdown(tokenizer)}" if tokenizer else ""
-        pivot = markdown(options.get("pivot_language", "en"))
+        pivot = markdown(", ".join(options.get("name_languages") or [options.get("pivot_language", "en")]))
         return f"{_ENCODED.format(of_whom=of_whom, pivot=pivot)} For {_METHOD}, which inserts these names in training."
 
     def _columns(self) -> list[list[str]]:

@@ -83,12 +83,13 @@ class HubDataset:
         self.languages = list(languages) or self._languages()
 
     def _languages(self) -> list[str]:
-        """The languages of the texts, then that of the names."""
+        """The languages of the texts, then those of the names."""
         if not self.is_encoded:
             return _text_languages(self.dataset)
         found = [code for one in self.sources for code in _languages_of(one)]
-        pivot = (self.manifest or {}).get("options", {}).get("pivot_language")
-        return list(dict.fromkeys([*found, *([pivot] if pivot else [])]))
+        options = (self.manifest or {}).get("options", {})
+        names = options.get("name_languages") or filter(None, [options.get("pivot_language")])
+        return list(dict.fromkeys([*found, *names]))
 
     def options(self, license: str, shard_bytes: int, model_name: str | None) -> dict[str, Any]:
         """What the folder depends on beside the dataset: for its manifest."""

@@ -86,11 +86,16 @@ def most_inserted_names(dataset: "Dataset") -> list[tuple[list[int], int]]:
 
 
 def _names(dataset: "Dataset") -> pa.ChunkedArray:
-    """The token ids of each entity's name."""
+    """The token ids of each entity's name; of names in several languages those that there are."""
     column = dataset.data.table["alternative_entity_input_ids"]
     if pa.types.is_null(column.type.value_type):  # not one article has an entity
         column = column.cast(pa.list_(pa.list_(pa.int32())))
-    return pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+    names = [chunk.flatten() for chunk in column.chunks]
+    if pa.types.is_list(column.type.value_type.value_type):
+        names = [one.flatten() for one in names]
+        names = [one.filter(pc.greater(pc.list_value_length(one), 0)) for one in names]
+        return pa.chunked_array(names, column.type.value_type.value_type)
+    return pa.chunked_array(names, column.type.value_type)
 
 
 def _list_lengths(lists: pa.ChunkedArray) -> np.ndarray:

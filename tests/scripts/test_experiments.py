@@ -102,3 +102,13 @@ def test_plain_text_is_built_without_an_id_file_and_linked_text_is_not(folder, r
     refused = run_script(*build, "--preprocessed_dataset_dir", articles, check=False)
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1].startswith("error: missing --wikidata_id_file: the articles link to 46 ent")
+
+
+def test_names_in_several_languages_are_counted_and_published(folder, run_script):
+    dataset = folder / "work/experiments/english-de-fr-ja"
+    model = ["--model_name", folder / "work/quickstart/tiny-model"]
+    shown = run_script("compute_dataset_stats.py", "--wikipedia_dataset_dir", dataset, *model).stdout
+    assert "Deutschland (3)" in shown and "列車 (4)" in shown
+    run_script("push_dataset.py", "--dataset_dir", dataset, "--output_dir", folder / "pushed", *model)
+    card = (folder / "pushed/README.md").read_text()
+    assert "language:\n- en\n- de\n- fr\n- ja\n" in card and "of the language `de, fr, ja`" in card
