@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from leia.base.cli import EXISTING_FILE, CommaSeparated, setting
+from leia.base.cli import CommaSeparated, InputPath, setting
 from leia.base.errors import InputError, UsageError
 from leia.base.step import Counts
 from leia.corpus.id_files import check_id_file
@@ -35,7 +35,10 @@ class NameChoice(NameRule):
         show_default="the pivot language alone",
     )
     names_file: str | None = setting(
-        "Names", "Names from this file of QID<tab>name, as they are, in place of titles.", None, type=EXISTING_FILE
+        "Names",
+        "Names from this file of QID<tab>name, as they are, in place of titles.",
+        None,
+        type=InputPath(dir_okay=False),
     )
     shuffle_names: int | None = setting(
         "Names", "Give every entity the name of another one, drawn with this seed: a control.", None, type=int

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def make_model(experiment: Experiment, args: TrainingArguments, tokenizer: PreTr
 
 
 def prepare(
-    model: PreTrainedModel, experiment: Experiment, args: TrainingArguments, tag_ids: list[int]
+    model: PreTrainedModel, experiment: Experiment, args: TrainingArguments, tag_ids: Sequence[int]
 ) -> torch.nn.Module:
     """`model`, which has the tags, as this run trains it: with adapters or not, and how its layers run."""
     if experiment.lora_rank:
@@ -143,13 +144,13 @@ def has_tied_weights(model: torch.nn.Module) -> bool:
     return len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
 
 
-def add_lora(model: PreTrainedModel, rank: int, tag_ids: list[int], seed: int) -> Any:
+def add_lora(model: PreTrainedModel, rank: int, tag_ids: Sequence[int], seed: int) -> Any:
     """`model` with LoRA adapters on all linear layers; of the embeddings only the rows of the tags are trained."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # for the adapters; the Trainer sets it only later
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-    settings |= {"exclude_modules": _without_adapters(model), "trainable_token_indices": tag_ids or None}
+    settings |= {"exclude_modules": _without_adapters(model), "trainable_token_indices": list(tag_ids) or None}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "fan_in_fan_out is set")  # which peft then sets as GPT-2 needs it

@@ -23,7 +23,7 @@ _LONGER = 1024
 """By how much the vocabulary of the other model is longer."""
 
 
-def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Give `tokenizer` and `model` the tags (of `tag_pairs`) where they lack them; return their ids. What the model has
     for a new token is the mean of what it has for all former ones (paper, section 3: of the embeddings); of whole
     numbers, such as the experts of a token, what most tokens have. The rows of a padded vocabulary are used.
@@ -33,7 +33,7 @@ def add_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list
     tags = [tag for pair in tag_pairs(tokenizer) for tag in pair]
     new_tags = [tag for tag in tags if tag not in tokenizer.get_vocab()]
     add_tag_pairs(tokenizer, tag_pairs(tokenizer))
-    tag_ids = tokenizer.convert_tokens_to_ids(tags)
+    tag_ids = tuple(tokenizer.convert_tokens_to_ids(tags))
     former = lengthen(model, known, count_ids(tokenizer))
     # Of a model that has fewer rows than its tokenizer has tokens, those that were missing are new, too.
     new = sorted({*tokenizer.convert_tokens_to_ids(new_tags), *range(former, count_ids(tokenizer))})
@@ -52,7 +52,7 @@ def lengthen(model: PreTrainedModel, known: int, rows: int) -> int:
     return former
 
 
-def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: list[int]) -> None:
+def _refuse_what_has_no_rows(model: PreTrainedModel, tag_ids: Sequence[int]) -> None:
     """Gemma 3n has a table for a part of the tokens: transformers before 5.21 stops at others, in the first step."""
     if model.config.model_type == "gemma3n_text" and compare_versions("transformers", "<", "5.21"):
         rows = model.config.vocab_size_per_layer_input

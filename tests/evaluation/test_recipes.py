@@ -90,7 +90,7 @@ def test_a_training_scores_a_task_of_ones_own_with_the_examples_of_evaluate_sh(c
     monkeypatch.syspath_prepend(ROOT / "scripts")
     from train import task_scores
 
-    given = {"model_name_or_path": "", "wikipedia_dataset_dir": "", "tasks": "capitals", "num_fewshot_samples": "2"}
+    given = {"model_name_or_path": "", "wikipedia_dataset_dir": "none", "tasks": "capitals", "num_fewshot_samples": "2"}
     (ours,) = task_scores(Experiment(**given, include_path="my-tasks")).jobs
     (evaluated,) = find_tasks(["capitals"], [2], "", "my-tasks")
     assert ours.examples == evaluated.examples == DRAWN
