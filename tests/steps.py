@@ -21,7 +21,7 @@ STEPS = (
     *("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction"),
     *("import", "glossary", "build"),
     *("statistics and report", "preview page"),
-    *("train", "evaluate", "results table", "run_table", "build_corpus"),
+    *("train", "extend vocabulary", "evaluate", "results table", "run_table", "build_corpus"),
 )
 QUICK = ("redirects", "WikiExtractor", "ids from JSON", "ids from SQL", "preprocess", "extraction")
 QUICK += ("import", "glossary")
@@ -119,6 +119,8 @@ def commands(material: Material, out: Path) -> dict[str, list[str]]:
         "preview page": script("preview_dataset", model_name=model, dataset_dir=ja("dataset"), **articles,
             num_samples=3, html=out / "preview.html"),
         "train": shell("train.sh", *TRAINING, WIKIPEDIA_DATASET_DIR=ja("dataset"), OUTPUT_DIR=out / "model", **run),
+        "extend vocabulary": script("extend_vocabulary", model_name=model, **articles, num_new_tokens=50,
+            held_out_articles=3, output_dir=out / "longer model"),
         "evaluate": shell("evaluate.sh", **evaluation),
         "results table": script("make_results_table", table=ROOT / "configs/tables/quickstart.yaml",
             results_dir=root / "results", output_dir=out / "tables"),

@@ -8,6 +8,7 @@ are removed again.
 
 import fcntl
 import os
+import re
 import shutil
 import socket
 import sys
@@ -154,6 +155,18 @@ def errors_named(path: Path, partial: Path) -> Iterator[None]:
         if error.filename is None or Path(str(error.filename)).is_relative_to(partial):
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def system_errors() -> Iterator[None]:
+    """Raise as the `OSError` that it is what tokenizers and safetensors say in words: `... (os error 28)`."""
+    try:
+        yield
+    except Exception as error:
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if isinstance(error, OSError) or told is None:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
 
 
 def _neighbour(path: Path, role: str) -> Path:

@@ -109,13 +109,19 @@ def _remove(checkpoint: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Have the disk hold every file, readable by whom the umask says: safetensors makes its files private."""
+    """Have the disk hold every file."""
+    make_readable(folder)
+    for file in folder.rglob("*"):
+        flush_to_disk(file)
+
+
+def make_readable(folder: Path) -> None:
+    """Have every file be for whom the umask says: safetensors makes its files private."""
     umask = os.umask(0)
     os.umask(umask)
     for file in folder.rglob("*"):
         if file.is_file():
             file.chmod(0o666 & ~umask)
-        flush_to_disk(file)
 
 
 @contextmanager

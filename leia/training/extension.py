@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import InputError, UsageError
-from leia.base.outputs import NewFolder
+from leia.base.outputs import NewFolder, system_errors
 from leia.base.step import FilesIn, Step, read_manifest
 from leia.base.text import to_json
 from leia.data.longer_tokenizer import save_longer_tokenizer
@@ -18,6 +18,7 @@ from leia.data.names import PivotTitles
 from leia.data.tokenizers import count_ids
 from leia.data.vocabulary import learn_tokens
 from leia.data.words import script_to_leave_out
+from leia.training.checkpoints import make_readable
 from leia.training.interchange import write_older_names
 from leia.training.launch import without_gpu
 from leia.training.model import load_model
@@ -100,7 +101,8 @@ def extend(
     texts = learnt["text"][:]
     new = learn_tokens(texts, tokenizer, extension.num_new_tokens, script_to_leave_out(texts), source)
     first = count_ids(tokenizer)
-    longer = save_longer_tokenizer(tokenizer, new, step.target)
+    with system_errors():
+        longer = save_longer_tokenizer(tokenizer, new, step.target)
     names = names_of_tokens(new, longer, first, names_of_mentions(learnt, titles)) if titles else {}
     losses = {"before": text_loss(model, tokenizer, held["text"][:], "loss before")}
     had = lengthen(model, first, count_ids(longer))
@@ -114,7 +116,9 @@ def extend(
     step.notes += show_report(report)
     disable_progress_bar()
     without_gpu()
-    model.save_pretrained(step.target)
+    with system_errors():
+        model.save_pretrained(step.target)
+    make_readable(step.target)
     given, _ = PreTrainedConfig.get_config_dict(extension.model_name, trust_remote_code=extension.trust_remote_code)
     write_older_names(step.target, given, model.dtype)
 

@@ -73,6 +73,7 @@ def test_the_new_rows_are_means_of_those_of_names_and_pieces_and_the_old_ones_st
             assert torch.allclose(after[token["id"]], before[former].mean(dim=0), atol=1e-6)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["vocab_size"] == first + NEW and config["rope_theta"]
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1, "weights are for whom the other files are"
 
 
 def test_the_table_says_what_the_report_has(extended):
