@@ -95,6 +95,8 @@ def extend(
     """Write the model with new tokens, their tokenizer and a report into the folder of `step`. `source` names the
     `articles`; `titles` are those of their links, where names are wanted."""
     learnt, held = split_articles(articles, extension, source)
+    disable_progress_bar()
+    without_gpu()
     model = load_whole(extension.model_name, extension.trust_remote_code)
     step.count("articles to learn from").kept += len(learnt)
     step.count("articles held out").kept += len(held)
@@ -114,8 +116,6 @@ def extend(
     report = make_report(new, first, tokenizer, names, losses, links)
     (step.target / REPORT).write_text(to_json({"start": extension.start} | report), encoding="utf-8")
     step.notes += show_report(report)
-    disable_progress_bar()
-    without_gpu()
     with system_errors():
         model.save_pretrained(step.target)
     make_readable(step.target)

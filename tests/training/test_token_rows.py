@@ -11,7 +11,7 @@ from transformers import AutoConfig, LlamaForCausalLM
 from leia.base.errors import InputError
 from leia.training import token_rows
 from leia.training.tiny_model import train_tokenizer
-from leia.training.token_rows import add_tags
+from leia.training.token_rows import add_tags, fill, lengthen
 
 TEXTS = ["El agua es una sustancia.", "東京は日本の首都である。"] * 20
 
@@ -113,3 +113,22 @@ def test_tokens_that_the_model_had_no_rows_for_have_the_mean_too(tokenizer):
     rows = model.model.embed_tokens.weight.detach()
     assert len(rows) == known + 2 and torch.equal(rows[:-9], former)
     torch.testing.assert_close(rows[-9:], former.mean(dim=0).expand(9, -1))
+
+
+@pytest.mark.parametrize("kind", ["llama", "llama tied", "gptj", "phi", "gpt2", "bloom", "opt projected", "mamba"])
+def test_new_tokens_begin_as_the_mean_of_those_they_are_made_of(kind):
+    """Read: the same vector. Foreseen: the mean of the logits, biases included, since output layers are linear."""
+    model = make(kind, 50).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) / 50)  # biases are made as zeros
+    assert lengthen(model, 50, 53) == 50
+    fill(model, 50, {50: [3], 51: [7, 9, 9], 52: None})
+    rows, ids = model.get_input_embeddings().weight, torch.tensor([[1, 5, 50, 8], [1, 5, 3, 8]])
+    expected = [rows[3], rows[[7, 9, 9]].mean(0), rows[:50].mean(0)]
+    assert torch.allclose(rows[50:], torch.stack(expected), atol=1e-6)
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits
+    assert torch.allclose(logits[0], logits[1], atol=1e-4)
+    means = [logits[..., 3], logits[..., [7, 9, 9]].mean(-1), logits[..., :50].mean(-1)]
+    assert torch.allclose(logits[..., 50:], torch.stack(means, dim=-1), atol=1e-4)
