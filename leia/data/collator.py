@@ -35,6 +35,7 @@ class LeiaDataCollator:
         self.max_length = max_length
         self.disable_entity_name_token_loss = disable_entity_name_token_loss
         self.tag_ids = [tag_ids(tokenizer, pair) for pair in tag_pairs(tokenizer)]
+        self._tags = sorted({tag for pair in self.tag_ids for tag in pair})
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if padding is None:
             raise ValueError("the tokenizer has neither a padding token nor an end-of-sequence token")
@@ -46,9 +47,13 @@ class LeiaDataCollator:
         if any(len(sequence) > length for sequence in sequences):
             raise ValueError(f"a sequence is longer than max_length, {length} tokens")
         input_ids = _padded(sequences, length, self.padding_token_id)
-        attention_mask = _padded([torch.ones_like(sequence) for sequence in sequences], length, 0)
+        attention_mask = torch.zeros_like(input_ids)
+        for row, sequence in enumerate(sequences):
+            attention_mask[row, : len(sequence)] = 1
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
-        ignored = (input_ids == self.padding_token_id) | self.are_tags(input_ids)
+        ignored = input_ids == self.padding_token_id
+        for tag in self._tags:
+            ignored |= input_ids == tag
         if any("entity_name_mask" in feature for feature in features):
             batch["entity_name_mask"] = self._name_mask(features, input_ids)
         if self.disable_entity_name_token_loss:
@@ -64,8 +69,8 @@ class LeiaDataCollator:
     def are_tags(self, input_ids: torch.Tensor) -> torch.Tensor:
         """True at the tags; of the shape of the ids."""
         found = torch.zeros_like(input_ids, dtype=torch.bool)
-        for opening, closing in self.tag_ids:
-            found |= (input_ids == opening) | (input_ids == closing)
+        for tag in self._tags:
+            found |= input_ids == tag
         return found
 
     def names_by_tags(self, input_ids: torch.Tensor) -> torch.Tensor:
