@@ -22,7 +22,7 @@ from leia.base.datasets import EncodedArticles, open_training_dataset
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.insertion import STRATEGIES
 from leia.data.mixing import MixedDataset
-from leia.data.tokenizers import add_entity_name_tags
+from leia.data.name_tags import add_entity_name_tags
 
 VOCABULARY_SIZE = 32_000
 

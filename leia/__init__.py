@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from leia.data.collator import LeiaDataCollator
     from leia.data.encoding import Link, encode_articles
     from leia.data.insertion import insert_entity_names
+    from leia.data.name_tags import add_entity_name_tags
     from leia.data.packing import LeiaConstantLengthDataset
-    from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
+    from leia.data.tokenizers import load_tokenizer
     from leia.reports.preview import augment, preview
 
 __all__ = [
@@ -50,7 +51,8 @@ _HOMES = {
     "leia.data.encoding": ("Link", "encode_articles"),
     "leia.data.insertion": ("insert_entity_names",),
     "leia.data.packing": ("LeiaConstantLengthDataset",),
-    "leia.data.tokenizers": ("add_entity_name_tags", "load_tokenizer"),
+    "leia.data.name_tags": ("add_entity_name_tags",),
+    "leia.data.tokenizers": ("load_tokenizer",),
     "leia.reports.preview": ("augment", "preview"),
 }
 

@@ -89,8 +89,9 @@ def main(
     **given: Any,
 ) -> None:
     check_files(preprocessed_dataset_dir, wikidata_id_file, html_file)
+    from leia.data.name_tags import add_entity_name_tags
     from leia.data.packing import LeiaConstantLengthDataset
-    from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
+    from leia.data.tokenizers import load_tokenizer
     from leia.reports.links import LinkExplainer
     from leia.reports.preview import Block, NamedBlocks, TokenTexts, render_blocks
     from leia.reports.preview_page import page_data, write_page

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leia.base.cli import EXISTING_FILE, comma_separated_numbers, option, options_of
-from leia.training.arguments import Experiment, parse
+from leia.training.arguments import parse
+from leia.training.experiment import Experiment
 from leia.training.launch import STOPPED, launched_command
 
 if TYPE_CHECKING:

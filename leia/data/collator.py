@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from leia.data.tokenizers import tag_ids, tag_pairs
+from leia.data.name_tags import tag_ids, tag_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,7 +11,7 @@ The stream has no end and one order (method: paper, section 2), whatever the num
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from leia.base.datasets import EncodedArticles
 from leia.base.errors import InputError
 from leia.data.insertion import Insertion, draw_numbers, insert_drawn, unmark
 from leia.data.name_spaces import Spaces
+from leia.data.stream_position import StreamPosition
 from leia.data.switching import Switching, switch_names
 
 if TYPE_CHECKING:
@@ -162,10 +163,12 @@ class LeiaConstantLengthDataset(IterableDataset):
         self._start = state
         self._position = self._first_position()
 
-    def _first_position(self) -> "_Position":
-        return _Position(random.Random(self.seed)) if self._start is None else _Position.from_dict(self._start)
+    def _first_position(self) -> StreamPosition:
+        return (
+            StreamPosition(random.Random(self.seed)) if self._start is None else StreamPosition.from_dict(self._start)
+        )
 
-    def _blocks(self, position: "_Position") -> Iterator[np.ndarray]:
+    def _blocks(self, position: StreamPosition) -> Iterator[np.ndarray]:
         """Block after block, epoch after epoch; `position` is where the stream continues after the last one given."""
         yield from self._cut(position.carried, position)
         pieces, length = [position.carried], len(position.carried)
@@ -191,7 +194,7 @@ class LeiaConstantLengthDataset(IterableDataset):
                 position.carried = position.carried[:0]
                 pieces, length = [], 0
 
-    def _cut(self, tokens: np.ndarray, position: "_Position") -> Iterator[np.ndarray]:
+    def _cut(self, tokens: np.ndarray, position: StreamPosition) -> Iterator[np.ndarray]:
         """The whole blocks of `tokens`; the rest is carried."""
         for start in range(0, len(tokens) - self.max_length + 1, self.max_length):
             position.carried = tokens[start + self.max_length :]
@@ -236,30 +239,3 @@ def positions_in_articles(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     places = np.arange(len(ids))
     first = np.maximum.accumulate(np.where(ids & _ARTICLE_START, places, 0))
     return ids & ~_ARTICLE_START, places - first
-
-
-@dataclass
-class _Position:
-    """Where a stream continues: the next article of this epoch's order, the generator, the tokens of the next block
-    (those of names marked where tags do not tell them)."""
-
-    rng: random.Random
-    epoch: int = 0
-    article: int = 0
-    carried: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-
-    def as_dict(self) -> dict[str, Any]:
-        version, internal, gauss = self.rng.getstate()
-        return {
-            "epoch": self.epoch,
-            "article": self.article,
-            "rng": [version, list(internal), gauss],
-            "carried": self.carried.tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> "_Position":
-        version, internal, gauss = state["rng"]
-        rng = random.Random()
-        rng.setstate((version, tuple(internal), gauss))
-        return cls(rng, state["epoch"], state["article"], np.array(state["carried"], dtype=np.int64))

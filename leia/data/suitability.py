@@ -9,7 +9,7 @@ from transformers.utils.hub import cached_file
 
 from leia.base.errors import InputError
 from leia.data.alignment import Aligner
-from leia.data.tokenizers import TAG_SETTINGS, entity_name_tags, use_of_tag
+from leia.data.name_tags import TAG_SETTINGS, entity_name_tags, use_of_tag
 
 
 def check_suitability(tokenizer: PreTrainedTokenizerBase, model_name: str) -> list[str]:

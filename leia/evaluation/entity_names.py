@@ -22,7 +22,7 @@ from lm_eval.api.model import LM
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.errors import InputError, UsageError
-from leia.data.tokenizers import entity_name_tags
+from leia.data.name_tags import entity_name_tags
 from leia.evaluation.notes import note
 from leia.evaluation.results import ItemResult
 

@@ -51,7 +51,7 @@ def examples_of_training(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase
         rows = [[title, *_counts(articles[k])] for k, title in enumerate(titles)]
         note = "The first articles by their numbers of tokens; the tokenizer turns their ids into text."
         return Examples(["title", "tokens", "entities", "tokens of names"], rows, note)
-    from leia.data.tokenizers import add_entity_name_tags
+    from leia.data.name_tags import add_entity_name_tags
     from leia.reports.preview import TokenTexts
 
     tags = add_entity_name_tags(tokenizer)

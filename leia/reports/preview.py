@@ -20,9 +20,10 @@ from leia.base.text import visible
 from leia.data.alignment import token_bytes
 from leia.data.encoding import Link, encode_text
 from leia.data.insertion import Insertion, check_insertion, draw_numbers, insert_drawn, unmark
+from leia.data.name_tags import add_entity_name_tags, choose_tags, entity_name_tag_ids
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.data.suitability import article_end
-from leia.data.tokenizers import add_entity_name_tags, check_dataset, choose_tags, entity_name_tag_ids
+from leia.data.tokenizers import check_dataset
 
 if TYPE_CHECKING:
     from datasets import Dataset

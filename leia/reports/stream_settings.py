@@ -7,7 +7,8 @@ from typing import Any
 from leia.base.datasets import open_training_dataset
 from leia.base.errors import InputError, UsageError
 from leia.training import checkpoints
-from leia.training.arguments import Experiment, read_config, read_experiment
+from leia.training.arguments import read_config, read_experiment
+from leia.training.experiment import Experiment
 
 EVERY_NAME = {"entity_name_insertion_prob": 1.0}
 """What a preview shows without a configuration."""

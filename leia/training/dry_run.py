@@ -13,15 +13,17 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase, TrainingArguments
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import add_tag_pairs, count_ids, tag_pairs
+from leia.data.name_tags import add_tag_pairs, tag_pairs
+from leia.data.tokenizers import count_ids
 from leia.training import checkpoints
-from leia.training.arguments import Experiment, count_processes
+from leia.training.arguments import count_processes
 from leia.training.estimate import Memory, Size, checkpoint_bytes, kept_for_backward, memory, size_of
+from leia.training.experiment import Experiment
 from leia.training.launch import read_machine
 from leia.training.layers import prepare_layers
-from leia.training.machine import Machine, machine_of_file
+from leia.training.machine import Machine, check_machine, machine_of_file
 from leia.training.model import add_lora, check_weights, first_line
-from leia.training.run import Run, check_machine, checked_tokenizer, find_optimizer, find_run, step_of
+from leia.training.run import Run, checked_tokenizer, find_optimizer, find_run, step_of
 from leia.training.trial import GPU_SHARE
 from leia.training.validation import hold_out
 from leia.training.weights import wanted_dtype

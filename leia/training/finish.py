@@ -11,10 +11,11 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, Train
 
 from leia.base.step import versions
 from leia.base.text import markdown_table, to_json
+from leia.data.name_tags import TagPair
 from leia.data.specification import deviating_parts, neutral_tokenizer
-from leia.data.tokenizers import TagPair, load_tokenizer
+from leia.data.tokenizers import load_tokenizer
 from leia.training import checkpoints
-from leia.training.arguments import Experiment
+from leia.training.experiment import Experiment
 from leia.training.interchange import write_older_names
 from leia.training.model import add_tags, load_model
 from leia.training.sources import tag_pairs_of

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import say_once
+from leia.base.once import say_once
 
 _aten = torch.ops.aten
 # What `selective` does not compute again.

@@ -15,7 +15,7 @@ from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_availa
 
 from leia.base.errors import InputError
 from leia.data.tokenizers import check_model_name
-from leia.training.arguments import Experiment
+from leia.training.experiment import Experiment
 from leia.training.four_bits import in_four_bits
 from leia.training.layers import prepare_layers, use_fp8
 from leia.training.token_rows import add_tags

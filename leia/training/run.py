@@ -21,14 +21,16 @@ from leia.data import LeiaDataCollator
 from leia.data.suitability import note_on_articles
 from leia.data.tokenizers import load_tokenizer
 from leia.training import checkpoints, streams
-from leia.training.arguments import Experiment, count_processes
+from leia.training.arguments import count_processes
+from leia.training.experiment import Experiment
 from leia.training.finish import finish, model_card
-from leia.training.four_bits import check_four_bits
+from leia.training.identity import run_identity
 from leia.training.machine import Machine, machine_of_process
+from leia.training.machine_checks import check_machine
 from leia.training.metrics import peak_flops
 from leia.training.model import check_length, first_line, make_model
 from leia.training.sources import tag_pairs_of
-from leia.training.streams import OpenSource, check_sources, identity_of, make_streams, manifest_of, open_sources
+from leia.training.streams import OpenSource, check_sources, make_streams, manifest_of, open_sources
 from leia.training.trainer import LeiaTrainer
 from leia.training.validation import Evaluation, TaskScorer
 
@@ -106,38 +108,6 @@ def what_was_saved(last: Path | None, trainer: LeiaTrainer) -> str:
     return f"{saved}; the same command with RESUME=1 (train.py: --resume_from_checkpoint last) continues"
 
 
-def check_machine(experiment: Experiment, args: TrainingArguments, machine: Machine) -> None:
-    """Raise `InputError` for what a process of this launch cannot do."""
-    if args.n_gpu > 1:
-        raise InputError(
-            f"one process sees {args.n_gpu} GPUs; name one (CUDA_VISIBLE_DEVICES=0), or start it by train.sh"
-        )
-    if args.fp16 and machine.on_cpu:  # accelerate would leave it out and say nothing
-        raise InputError("fp16 is true: it is for a GPU, this is a CPU; take bf16, or leave it out")
-    if machine.fsdp_recomputes:
-        raise InputError(
-            "fsdp_activation_checkpointing is true in ACCELERATE_CONFIG or fsdp_config; leave it out, the experiment's "
-            "activation_checkpointing says what is computed again"
-        )
-    if machine.compiler != "no":
-        raise InputError(
-            f"dynamo_backend is {machine.compiler} in ACCELERATE_CONFIG; leave the line out, the experiment's "
-            "torch_compile compiles the layers"
-        )
-    if experiment.activation_checkpointing == "selective" and machine.sharding == "ZeRO-3":
-        raise InputError(
-            "activation_checkpointing is selective: what DeepSpeed ZeRO-3 does between the products cannot be computed "
-            "again; take full or none, or ACCELERATE_CONFIG=configs/accelerate/zero1_8gpu.yaml or fsdp2_8gpu.yaml"
-        )
-    if experiment.load_in_4bit:
-        check_four_bits(machine)
-    if experiment.lora_rank and machine.sharding == "ZeRO-3":
-        raise InputError(
-            f"lora_rank is {experiment.lora_rank}: adapters are not trained under DeepSpeed ZeRO-3; "
-            "ACCELERATE_CONFIG=configs/accelerate/single_gpu.yaml is for one GPU"
-        )
-
-
 def checked_tokenizer(run: Run) -> PreTrainedTokenizerBase:
     """The tokenizer of the run's model. Raises `InputError` where model, tokenizer and dataset do not fit."""
     experiment = run.experiment
@@ -181,30 +151,6 @@ def find_checkpoint(output_dir: Path, wanted: str | None) -> Path | None:
             "name a folder checkpoint-STEP, or last"
         )
     return Path(wanted)
-
-
-def run_identity(
-    experiment: Experiment, args: TrainingArguments, sources: list[OpenSource], machine: Machine
-) -> dict[str, Any]:
-    """What must be the same when a run is continued. The number of processes may change, but not under DeepSpeed, which
-    saves the optimizer's states in as many parts."""
-    settings = ("seed", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "weight_decay",
-                "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16")  # fmt: skip
-    own = ("max_length", "disable_entity_name_token_loss", "validation_articles",
-           "global_batch_size", "lora_rank", "load_in_4bit", "fp8")  # fmt: skip
-    states = "FSDP" if machine.sharding == "FSDP" else "whole"
-    if machine.uses_deepspeed:
-        stage = "" if machine.sharding == "ZeRO-3" else f" {machine.sharding}"
-        states = f"DeepSpeed{stage}, {count_processes(machine.processes)}"
-    later = ("separate_articles", "separate_attention", "separate_epochs")  # which runs did not have once
-    return {
-        "model": Path(experiment.model_name_or_path).name,
-        **identity_of(sources),
-        "optimizer_states": states,
-        **{name: getattr(experiment, name) for name in own},
-        **{name: getattr(args, name) for name in settings},
-        **{name: True for name in later if getattr(experiment, name)},
-    }
 
 
 def train_from(checkpoint: Path | None, trainer: LeiaTrainer) -> Path | None:

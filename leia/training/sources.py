@@ -19,8 +19,8 @@ from leia.base.cli import setting
 from leia.base.errors import UsageError
 from leia.data.insertion import STRATEGIES, WHERE
 from leia.data.mixing import whole_weights
+from leia.data.name_tags import ENTITY_NAME_TAGS, TagPair, check_tags
 from leia.data.switching import LANGUAGE_CHOICES, Switching
-from leia.data.tokenizers import ENTITY_NAME_TAGS, TagPair, check_tags
 from leia.training.settings import Parser, words_of
 
 

@@ -13,11 +13,12 @@ from leia.base.errors import InputError
 from leia.base.step import read_manifest
 from leia.data.mixing import MixedDataset
 from leia.data.name_spaces import Spaces
+from leia.data.name_tags import ENTITY_NAME_TAGS, tag_ids
 from leia.data.packing import LeiaConstantLengthDataset
 from leia.data.suitability import article_end
 from leia.data.switching import Switching, weights_of
-from leia.data.tokenizers import ENTITY_NAME_TAGS, check_dataset, tag_ids
-from leia.training.arguments import Experiment
+from leia.data.tokenizers import check_dataset
+from leia.training.experiment import Experiment
 from leia.training.sources import ListedSource, Source
 from leia.training.validation import Block, hold_out
 

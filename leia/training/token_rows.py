@@ -17,7 +17,8 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.initialization import no_init_weights
 
 from leia.base.errors import InputError
-from leia.data.tokenizers import add_tag_pairs, count_ids, tag_pairs
+from leia.data.name_tags import add_tag_pairs, tag_pairs
+from leia.data.tokenizers import count_ids
 
 _LONGER = 1024
 """By how much the vocabulary of the other model is longer."""

@@ -10,15 +10,14 @@ from transformers import PreTrainedTokenizerFast
 from leia.base.errors import UsageError
 from leia.data import LeiaDataCollator
 from leia.data.collator import entity_name_mask
-from leia.data.tokenizers import (
+from leia.data.name_tags import (
     ENTITY_NAME_TAGS,
     add_entity_name_tags,
     choose_tags,
     entity_name_tag_ids,
     entity_name_tags,
-    load_tokenizer,
-    tokenizer_identity,
 )
+from leia.data.tokenizers import load_tokenizer, tokenizer_identity
 from leia.training.tiny_model import train_tokenizer
 
 EOS, PAD, OPEN, CLOSE = 0, 1, 10, 11

@@ -13,7 +13,7 @@ import leia
 from leia.data import LeiaConstantLengthDataset, insert_entity_names
 from leia.data.collator import entity_name_mask
 from leia.data.insertion import STRATEGIES, Insertion, Strategy, unmark
-from leia.data.tokenizers import entity_name_tag_ids
+from leia.data.name_tags import entity_name_tag_ids
 from leia.training.tiny_model import train_tokenizer
 
 OPEN, CLOSE = 900, 901

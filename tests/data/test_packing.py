@@ -19,7 +19,7 @@ from leia.base.datasets import training_schema
 from leia.base.errors import InputError
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.collator import entity_name_mask
-from leia.data.tokenizers import add_entity_name_tags
+from leia.data.name_tags import add_entity_name_tags
 
 SHARED = Path(__file__).parents[3] / "shared"
 

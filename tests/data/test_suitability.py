@@ -73,7 +73,7 @@ def test_a_token_without_a_row_is_told(tmp_path):
 
 
 def test_tags_that_are_ordinary_tokens_are_told_by_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.setattr("leia.data.tokenizers.ENTITY_NAME_TAGS", ("a", "</translate>"))
+    monkeypatch.setattr("leia.data.name_tags.ENTITY_NAME_TAGS", ("a", "</translate>"))
     (note,) = notes_of(save(tmp_path, ROUND, bos_token="<s>", eos_token="</s>"))
     assert note.endswith("has a as an ordinary token; training needs another entity_name_start_tag")
 

@@ -25,9 +25,9 @@ from leia.data.collator import IGNORED_LABEL
 from leia.data.encoding import encode_dataset
 from leia.data.insertion import NEVER
 from leia.data.name_spaces import Spaces
+from leia.data.name_tags import choose_tags
 from leia.data.sentences import sentence_starts
 from leia.data.switching import Switching, switch_names, weights_of
-from leia.data.tokenizers import choose_tags
 from leia.data.units import candidates_of_units, unit_bounds
 
 LANGUAGES = ("de", "fr", "ja", "sw")

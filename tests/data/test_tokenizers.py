@@ -10,17 +10,12 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from leia.base import once
 from leia.base.errors import InputError
-from leia.data import tokenizers
 from leia.data.alignment import NO_TOKEN, Aligner
+from leia.data.name_tags import ENTITY_NAME_TAGS, add_entity_name_tags
 from leia.data.specification import deviating_parts, neutral_tokenizer
-from leia.data.tokenizers import (
-    ENTITY_NAME_TAGS,
-    add_entity_name_tags,
-    check_dataset,
-    load_tokenizer,
-    tokenizer_identity,
-)
+from leia.data.tokenizers import check_dataset, load_tokenizer, tokenizer_identity
 from leia.training.finish import tokenizer_note
 
 CORPUS = [
@@ -251,14 +246,14 @@ def test_a_tokenizer_with_code_of_its_own_is_left_alone(folders):
 
 def test_the_log_says_once_where_transformers_would_give_other_ids(folders, caplog, monkeypatch):
     def said():
-        return [record.message for record in caplog.records if record.name == "leia.data.tokenizers"]
+        return [record.message for record in caplog.records if record.name == "leia.base.once"]
 
-    monkeypatch.setattr(tokenizers, "_SAID", set())
+    monkeypatch.setattr(once, "_SAID", set())
     for kind in ("Llama 2", "Llama 2", "Llama 3"):
         load_tokenizer(str(folders[kind]))
     (line,) = said()
     assert "Llama 2: transformers would load LlamaTokenizer with that class's own normaliser and pre-tokenizer" in line
-    monkeypatch.setattr(tokenizers, "_SAID", set())
+    monkeypatch.setattr(once, "_SAID", set())
     monkeypatch.setenv("RANK", "1")
     load_tokenizer(str(folders["Llama 2"]))
     assert said() == [line], "the first process is enough"

@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from leia.base.errors import InputError
 from leia.data.longer_tokenizer import check_extendable, save_longer_tokenizer
-from leia.data.tokenizers import ENTITY_NAME_TAGS, count_ids, load_tokenizer
+from leia.data.name_tags import ENTITY_NAME_TAGS
+from leia.data.tokenizers import count_ids, load_tokenizer
 from leia.data.vocabulary import NewToken, NewTokens, learn_tokens
 from leia.data.words import LATIN, script_to_leave_out, words_of
 from leia.training.tiny_model import train_tokenizer

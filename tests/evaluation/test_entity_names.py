@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, trainers
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from leia.base.errors import UsageError
-from leia.data.tokenizers import add_entity_name_tags
+from leia.data.name_tags import add_entity_name_tags
 from leia.evaluation.entity_names import NamedEntities, NameFormat, split_name
 from leia.evaluation.leia_lm import LeiaLM
 from leia.evaluation.results import ItemResult, read_result

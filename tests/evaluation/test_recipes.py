@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from leia.evaluation.examples import DRAWN
 from leia.evaluation.jobs import find_tasks
 from leia.evaluation.results import read_result
-from leia.training.arguments import Experiment
+from leia.training.experiment import Experiment
 from leia.training.model import add_tags
 
 TEXT = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ from leia.base.errors import InputError
 from leia.base.step import read_manifest
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.insertion import STRATEGIES
-from leia.data.tokenizers import add_entity_name_tags
+from leia.data.name_tags import add_entity_name_tags
 from leia.reports.links import LinkExplainer
 from leia.reports.preview import TokenTexts
 from leia.training.tiny_model import train_tokenizer
@@ -180,7 +180,8 @@ from itertools import islice
 from datasets import load_from_disk
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.insertion import STRATEGIES
-from leia.data.tokenizers import add_entity_name_tags, load_tokenizer
+from leia.data.name_tags import add_entity_name_tags
+from leia.data.tokenizers import load_tokenizer
 tokenizer = load_tokenizer({str(sample_corpus.tiny_model)!r})
 tags = add_entity_name_tags(tokenizer)
 dataset = load_from_disk({str(sample_corpus.wikis["ja"].dataset)!r})

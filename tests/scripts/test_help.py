@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from leia.training.arguments import Experiment, parse
+from leia.training.arguments import parse
+from leia.training.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
 SHELL_FILES = [*ROOT.glob("*.sh"), *(ROOT / "scripts").glob("*.sh")]

@@ -23,7 +23,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from leia.base.errors import InputError
 from leia.base.text import visible
 from leia.data import LeiaConstantLengthDataset
-from leia.data.tokenizers import add_entity_name_tags, check_dataset, load_tokenizer
+from leia.data.name_tags import add_entity_name_tags
+from leia.data.tokenizers import check_dataset, load_tokenizer
 from leia.reports.preview import TokenTexts
 from leia.training.tiny_model import train_tokenizer
 from leia.training.validation import hold_out
