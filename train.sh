@@ -37,10 +37,6 @@ for file in "$TRAIN_CONFIG" "$ACCELERATE_CONFIG"; do
     exit 2
   fi
 done
-if [[ -z "${WIKIPEDIA_DATASET_DIR:-}" ]] && ! grep -Eq '^(sources|wikipedia_dataset_dir):' "$TRAIN_CONFIG"; then
-  echo "error: WIKIPEDIA_DATASET_DIR is not set; name the dataset folder of build_wikipedia_dataset.py" >&2
-  exit 2
-fi
 
 arguments=(
   --config "$TRAIN_CONFIG"

@@ -85,7 +85,8 @@ class ArticleEncoder:
         for row, (text, ids) in enumerate(zip(texts, columns.ids, strict=True)):
             span = slice(bounds[row], bounds[row + 1])
             kept, names = self._choose_names(keys[span], counts)
-            found = self._find(text, ids, starts[span][kept], ends[span][kept], names)
+            places = np.concatenate([starts[span][kept], ends[span][kept]])
+            found = EntitySpans(*np.split(self._aligner.find_tokens(text, ids, places), 2), names)
             length = self._cut(ids)
             entities = self._keep_aligned(text, found, starts[span][kept], ids, length, counts)
             columns.entities.append(entities)
@@ -105,7 +106,8 @@ class ArticleEncoder:
         """
         kept, numbers, tally = [], [], counts.count("anchors")
         for k, key in enumerate(keys):
-            found = [DropReason.NO_QID if key is None else of.get(key, DropReason.NO_PIVOT_TITLE) for of in self._by]
+            by = self._names.by_language
+            found = [DropReason.NO_QID if key is None else of.get(key, DropReason.NO_PIVOT_TITLE) for of in by]
             if key is None or (len(found) == 1 and isinstance(found[0], str)):
                 tally.drop(found[0])
                 continue
@@ -120,14 +122,6 @@ class ArticleEncoder:
             numbers.append([self._names.nothing if isinstance(number, str) else number for number in found])
         names = np.array(numbers, dtype=np.int64).reshape(len(kept), len(self._languages))
         return np.array(kept, dtype=np.int64), names
-
-    @property
-    def _by(self) -> Sequence:
-        return self._names.by_language
-
-    def _find(self, text: str, ids: list[int], starts: np.ndarray, ends: np.ndarray, names: np.ndarray) -> EntitySpans:
-        tokens = self._aligner.find_tokens(text, ids, np.concatenate([starts, ends]))
-        return EntitySpans(tokens[: len(starts)], tokens[len(starts) :], names)
 
     def _cut(self, ids: list[int]) -> int:
         """Cut `ids` to the maximum length; return where its tokens of text end."""

@@ -115,6 +115,11 @@ class LeiaConstantLengthDataset(IterableDataset):
         self._settings = settings | {name: value for name, value in later.items() if value is not None}
         self._start: dict[str, Any] | None = None
         self._position = self._first_position()
+        if separate_epochs and next(self._rest_of_epoch(self._first_position()), None) is None:
+            raise InputError(
+                f"separate_epochs is on: all {len(self.articles):,} articles together hold less than one block of "
+                f"{max_length:,} tokens; lower max_length, or leave separate_epochs out"
+            )
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
@@ -164,35 +169,32 @@ class LeiaConstantLengthDataset(IterableDataset):
         self._position = self._first_position()
 
     def _first_position(self) -> StreamPosition:
-        return (
-            StreamPosition(random.Random(self.seed)) if self._start is None else StreamPosition.from_dict(self._start)
-        )
+        if self._start is None:
+            return StreamPosition(random.Random(self.seed))
+        return StreamPosition.from_dict(self._start)
 
     def _blocks(self, position: StreamPosition) -> Iterator[np.ndarray]:
         """Block after block, epoch after epoch; `position` is where the stream continues after the last one given."""
         yield from self._cut(position.carried, position)
-        pieces, length = [position.carried], len(position.carried)
         while True:
-            begun = position.article == 0 and not length
-            for index in self.order_of_epoch(position.epoch)[position.article :]:
-                position.article += 1
-                pieces.append(self._augmented(index, position.rng))
-                length += len(pieces[-1])
-                if length < self.max_length:
-                    continue
-                begun = False
-                yield from self._cut(np.concatenate(pieces), position)
-                pieces, length = [position.carried], len(position.carried)
+            yield from self._rest_of_epoch(position)
             position.epoch += 1
             position.article = 0
             if self.separate_epochs:
-                if begun:
-                    raise InputError(
-                        f"separate_epochs: all {len(self.articles):,} articles together hold less than one block of "
-                        f"{self.max_length:,} tokens; lower max_length, or leave separate_epochs out"
-                    )
                 position.carried = position.carried[:0]
-                pieces, length = [], 0
+
+    def _rest_of_epoch(self, position: StreamPosition) -> Iterator[np.ndarray]:
+        """The blocks that its articles fill; the tokens behind the last one are carried."""
+        pieces, length = [position.carried], len(position.carried)
+        for index in self.order_of_epoch(position.epoch)[position.article :]:
+            position.article += 1
+            pieces.append(self._augmented(index, position.rng))
+            length += len(pieces[-1])
+            if length < self.max_length:
+                continue
+            yield from self._cut(np.concatenate(pieces), position)
+            pieces, length = [position.carried], len(position.carried)
+        position.carried = np.concatenate(pieces)
 
     def _cut(self, tokens: np.ndarray, position: StreamPosition) -> Iterator[np.ndarray]:
         """The whole blocks of `tokens`; the rest is carried."""

@@ -21,4 +21,5 @@ def sentence_starts(text: str, language: str) -> np.ndarray:
 
 def _first_word(line: str, start: int) -> int:
     """`start`, or the first character from there that is no white space."""
-    return start + len(line[start:]) - len(line[start:].lstrip()) if line[start:].strip() else start
+    rest = line[start:]
+    return start + len(rest) - len(rest.lstrip()) if rest.strip() else start

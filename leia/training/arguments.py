@@ -3,6 +3,7 @@
 that an ablation is its one line of difference.
 """
 
+import json
 import math
 import os
 import warnings
@@ -52,12 +53,15 @@ FIXED = {
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The settings of a YAML file over those of its `base`. Raises `InputError` unless it is a flat mapping."""
+    """The settings of a YAML file over those of its `base`, `sources` as one text. Raises `InputError` unless it is a
+    flat mapping."""
     advice = "configs/train/ holds examples"
     settings = read_yaml(Path(path), advice)
     for name, value in settings.items():
         if isinstance(value, dict):
             raise InputError(f"{path}: expected lines of the form `name: value`, found a mapping in {name}; {advice}")
+    if isinstance(settings.get("sources"), list):
+        settings["sources"] = json.dumps(settings["sources"], ensure_ascii=False, default=str)
     base = settings.pop("base", None)
     return (read_config(Path(path).parent / base) if base else {}) | settings
 

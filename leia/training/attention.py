@@ -84,10 +84,14 @@ def check_separate_attention(model: torch.nn.Module, device: torch.device | None
         raise InputError(f"{refusal} ({reason}); leave it out") from error
     finally:
         model.train(was_training)
-    if not leak <= min(max(_LEAST_LEAK, _TIMES_NOISE * noise), _GREATEST_LEAK):
+    if not _is_rounding(leak, noise):
         attention = _attention_of(model)
         advice = "take attn_implementation sdpa, or leave it out" if "flash" in attention else "leave it out"
         raise InputError(f"{refusal}: with {attention} attention one changes the logits of the next; {advice}")
+
+
+def _is_rounding(leak: float, noise: float) -> bool:
+    return leak <= min(max(_LEAST_LEAK, _TIMES_NOISE * noise), _GREATEST_LEAK)
 
 
 def _leak(model: torch.nn.Module, device: torch.device | None) -> tuple[float, float]:

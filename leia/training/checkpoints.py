@@ -164,7 +164,7 @@ def read_saved(path: Path) -> dict[str, Any]:
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
     """Raise `InputError` when `folder`, a checkpoint or a final model, is of a run with other settings than `run`."""
-    saved = read_saved(folder / RUN_FILE)
+    saved, run = _flat(read_saved(folder / RUN_FILE)), _flat(run)
     # A setting that a run does not have is off in it.
     changed = [key for key in saved | run if saved.get(key) != run.get(key) and (saved.get(key) or run.get(key))]
     if changed:
@@ -173,3 +173,14 @@ def check_same_run(folder: Path, run: dict[str, Any]) -> None:
             f"{folder}: belongs to another run, with {differences}; "
             "continue with the same settings or choose another --output_dir"
         )
+
+
+def _flat(settings: dict[str, Any], within: str = "") -> dict[str, Any]:
+    """Settings within settings by names like `sources, spanish, weight`, beside the order of those that have names."""
+    flat = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{within}{name}": list(value)} | _flat(value, f"{within}{name}, ")
+        else:
+            flat[f"{within}{name}"] = value
+    return flat

@@ -21,11 +21,12 @@ from leia.training.estimate import Memory, Size, checkpoint_bytes, kept_for_back
 from leia.training.experiment import Experiment
 from leia.training.launch import read_machine
 from leia.training.layers import prepare_layers
-from leia.training.machine import Machine, check_machine, machine_of_file
+from leia.training.machine import Machine, machine_of_file
+from leia.training.machine_checks import check_machine
 from leia.training.model import add_lora, check_weights, first_line
 from leia.training.run import Run, checked_tokenizer, find_optimizer, find_run, step_of
+from leia.training.streams import make_streams
 from leia.training.trial import GPU_SHARE
-from leia.training.validation import hold_out
 from leia.training.weights import wanted_dtype
 
 CHANGES: tuple[dict[str, Any], ...] = (
@@ -60,10 +61,9 @@ def look_at(
     if run.finished:
         return run.beginning()
     tokenizer = checked_tokenizer(run)
-    for source in run.sources:
-        hold_out(source.dataset, experiment.validation_articles)
     check_weights(experiment.model_name_or_path)
-    model = empty_model(experiment, args, tokenizer)
+    model = empty_model(experiment, args, tokenizer)  # `tokenizer` has the tags then
+    make_streams(run.sources, experiment, tokenizer, args.seed)
     find_optimizer(args, model)
     size = size_of(model)
     lines = [run.beginning(), step_of(run)]

@@ -82,8 +82,11 @@ class Experiment(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if bool(self.wikipedia_dataset_dir) == bool(self.sources):
-            what = "have both" if self.sources else "are both missing"
-            raise UsageError(f"--wikipedia_dataset_dir and sources {what}; give one dataset, or a list of sources")
+            what = "are both given" if self.sources else "are both missing"
+            raise UsageError(
+                f"wikipedia_dataset_dir (train.sh: WIKIPEDIA_DATASET_DIR) and sources {what}; give one of them, the "
+                "folder of build_wikipedia_dataset.py or a list of sources"
+            )
         self.listed_sources()
         for name in ("max_length", "global_batch_size"):
             if getattr(self, name) < 1:

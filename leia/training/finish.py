@@ -18,7 +18,7 @@ from leia.training import checkpoints
 from leia.training.experiment import Experiment
 from leia.training.interchange import write_older_names
 from leia.training.model import add_tags, load_model
-from leia.training.sources import tag_pairs_of
+from leia.training.sources import Source, tag_pairs_of
 from leia.training.weights import convert, stored_dtype, take_over, take_over_weights, wanted_dtype
 
 MODEL_FILES = (
@@ -122,6 +122,11 @@ def model_card(
     """Markdown with the metadata that the model hub reads; every setting that differs from transformers' default."""
     settings = {**dataclasses.asdict(experiment), **run, **_changed(args), "num_processes": args.world_size}
     del settings["try_steps"]
+    if experiment.sources:  # each has its own of these
+        settings = {name: value for name, value in settings.items() if not hasattr(Source, name)}
+        for one in experiment.listed_sources():
+            settings[f"source {one.name}"] = {"folder": one.wikipedia_dataset_dir, **run["sources"][one.name]}
+        del settings["sources"]
     rows = [(name, json.dumps(value, ensure_ascii=False, default=str)) for name, value in settings.items()]
     tally = to_json(_tallies(manifest)) if manifest else "The dataset has no manifest.\n"
     return f"""\
@@ -133,8 +138,8 @@ tags: [leia]
 
 # {args.run_name or "LEIA model"}
 
-{experiment.model_name_or_path}, fine-tuned with LEIA (arXiv 2402.11485): English names of linked entities \
-inserted into Wikipedia text.
+{experiment.model_name_or_path}, fine-tuned with LEIA (arXiv 2402.11485): text with names of \
+linked entities in another language.
 
 ## Command
 

@@ -1,6 +1,5 @@
 """Settings as words of a command line, and the parser that gives each its type: one way for YAML and command line."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -24,11 +23,11 @@ class Parser(HfArgumentParser):
 
 
 def words_of(settings: Mapping[str, Any]) -> list[str]:
-    """The words that give `settings`; None is a setting that is not given, a list of mappings one word of JSON."""
+    """The words that give `settings`; None is a setting that is not given."""
     words = []
     for name, value in settings.items():
-        if isinstance(value, list) and not any(isinstance(one, Mapping) for one in value):
+        if isinstance(value, list):
             words += [f"--{name}", *map(str, value)]
         elif value is not None:
-            words.append(f"--{name}={json.dumps(value) if isinstance(value, list) else value}")
+            words.append(f"--{name}={value}")
     return words

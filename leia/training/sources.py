@@ -87,7 +87,7 @@ def read_sources(listed: str, settings: Source) -> list[ListedSource]:
         entries = yaml.safe_load(listed)
     except yaml.YAMLError as error:
         raise UsageError(f"sources is not valid YAML ({error})") from error
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+    if not (entries and isinstance(entries, list) and all(isinstance(entry, Mapping) for entry in entries)):
         raise UsageError(f"sources is {listed}; expected a list of {{name: ..., wikipedia_dataset_dir: ...}}")
     sources = [_read(number, entry, given) for number, entry in enumerate(entries, 1)]
     for source in sources:
@@ -95,6 +95,9 @@ def read_sources(listed: str, settings: Source) -> list[ListedSource]:
             raise UsageError(
                 f"sources: a name is {source.name!r}; expected a different one for each source, of letters and digits"
             )
+    openings, closings = ({pair[side] for pair in tag_pairs_of(sources)} for side in (0, 1))
+    if both := sorted(openings & closings):
+        raise UsageError(f"sources: {both[0]} stands before names in one source and after names in another")
     try:
         whole_weights([source.weight for source in sources])
     except ValueError as error:
@@ -110,8 +113,11 @@ def _read(number: int, entry: Mapping[str, Any], given: Mapping[str, Any]) -> Li
     for name in ("name", "wikipedia_dataset_dir"):
         if not entry.get(name):
             raise UsageError(f"{where}: has no {name}; each source needs one")
+    if lists := [name for name, value in entry.items() if isinstance(value, list | Mapping)]:
+        raise UsageError(f"{where}: {lists[0]} is {entry[lists[0]]}; expected one value")
+    own = {name: value for name, value in entry.items() if value is not None}
     try:
-        return ListedSource(**vars(Parser(ListedSource).parse_args(words_of({**given, **entry}))))
+        return ListedSource(**vars(Parser(ListedSource).parse_args(words_of({**given, **own}))))
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from datasets import Dataset
-from torch import Tensor, tensor
+from torch import tensor
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.datasets import open_training_dataset
@@ -54,6 +54,8 @@ class OpenSource:
             probability += ", without tags"
         elif source.tags != ENTITY_NAME_TAGS:
             probability += f", between {' and '.join(source.tags)}"
+        if languages := (self.manifest or {}).get("options", {}).get("name_languages"):
+            probability += f", in {', '.join(languages)}, one for each {source.switch_unit}"
         return f"{len(self.dataset):,} articles{articles}; names: {strategy}{probability}"
 
 
@@ -108,27 +110,35 @@ def make_streams(
     `tokenizer` has the tags of all sources. Those blocks have names inserted as in training, by draws that no seed
     changes. Raises `InputError` where the articles held out of a source hold no block.
     """
+    if not sources[0].settings.name:
+        return _make_stream(sources[0], experiment, tokenizer, seed)
     made, held_out = {}, []
     for number, source in enumerate(sources):
-        name, settings = source.settings.name, stream_settings(source, experiment, tokenizer)
-        training, kept = hold_out(source.dataset, experiment.validation_articles)
-        made[name] = LeiaConstantLengthDataset(training, shuffle=True, seed=seed, **settings)
-        if kept is None:
-            continue
-        blocks = LeiaConstantLengthDataset(kept, seed=0, **settings).first_epoch()
-        if not blocks:
-            raise InputError(
-                f"validation_articles is {experiment.validation_articles}: these hold less than one block of "
-                f"{experiment.max_length} tokens{name and f' in the source {name}'}; take more"
-            )
-        held_out += [block | _number(number, name) for block in blocks]
-    if "" in made:
-        return made[""], held_out
+        name = source.settings.name
+        try:
+            made[name], blocks = _make_stream(source, experiment, tokenizer, seed)
+        except InputError as error:
+            raise InputError(f"sources, {name}: {error}") from error
+        held_out += [block | {"source": tensor(number)} for block in blocks]
     return MixedDataset(made, [one.settings.weight for one in sources]), held_out
 
 
-def _number(number: int, name: str) -> dict[str, Tensor]:
-    return {"source": tensor(number)} if name else {}
+def _make_stream(
+    source: OpenSource, experiment: Experiment, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> tuple[LeiaConstantLengthDataset, list[Block]]:
+    """The stream of one source, and the blocks of the articles that are held out of it."""
+    settings = stream_settings(source, experiment, tokenizer)
+    training, kept = hold_out(source.dataset, experiment.validation_articles)
+    stream = LeiaConstantLengthDataset(training, shuffle=True, seed=seed, **settings)
+    if kept is None:
+        return stream, []
+    blocks = LeiaConstantLengthDataset(kept, seed=0, **{**settings, "separate_epochs": False}).first_epoch()
+    if not blocks:
+        raise InputError(
+            f"validation_articles is {experiment.validation_articles}: these hold less than one block of "
+            f"{experiment.max_length} tokens; take more"
+        )
+    return stream, blocks
 
 
 def stream_settings(

@@ -20,7 +20,8 @@ from transformers.utils.logging import disable_progress_bar
 from leia.base.errors import UsageError
 from leia.training.arguments import accumulation_steps
 from leia.training.experiment import Experiment
-from leia.training.machine import check_machine, machine_of_process
+from leia.training.machine import machine_of_process
+from leia.training.machine_checks import check_machine
 from leia.training.metrics import peak_memory
 from leia.training.run import checked_tokenizer, find_run, make_trainer
 from leia.training.trainer import LeiaTrainer

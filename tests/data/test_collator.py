@@ -13,6 +13,7 @@ from leia.data.collator import entity_name_mask
 from leia.data.name_tags import (
     ENTITY_NAME_TAGS,
     add_entity_name_tags,
+    add_tag_pairs,
     choose_tags,
     entity_name_tag_ids,
     entity_name_tags,
@@ -73,6 +74,19 @@ def test_names_without_tags_are_told_by_the_mask_that_the_blocks_carry(disabled)
     assert batch["entity_name_mask"].tolist() == [[False, True, True], [True, False, False]]
     expected = [[2, -100, -100], [-100, 3, -100]] if disabled else [[2, 5, 6], [7, 3, -100]]
     assert batch["labels"].tolist() == expected
+
+
+@given(st.lists(st.sampled_from([2, 3, OPEN, CLOSE, CLOSE + 1]), min_size=1, max_size=30))
+def test_pairs_of_tags_may_share_one(ids):
+    """Sources with one opening tag and two closing ones: a name ends at whichever comes first."""
+    tokenizer = make_tokenizer()
+    pairs = [("<t>", "</es>"), ("<t>", "</en>")]
+    choose_tags(tokenizer, *pairs)
+    add_tag_pairs(tokenizer, pairs)
+    assert tokenizer.convert_tokens_to_ids(["<t>", "</es>", "</en>"]) == [OPEN, CLOSE, CLOSE + 1]
+    found = LeiaDataCollator(tokenizer).names_by_tags(torch.tensor([ids]))
+    as_one_pair = torch.tensor([[min(one, CLOSE) for one in ids]])
+    assert torch.equal(found, entity_name_mask(as_one_pair, OPEN, CLOSE))
 
 
 def test_a_tokenizer_with_padding_keeps_the_loss_on_eos():

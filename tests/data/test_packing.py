@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import random
 from itertools import chain, islice
 from pathlib import Path
 
@@ -119,7 +120,24 @@ def test_no_block_holds_tokens_of_two_epochs_where_they_are_separate():
 
 def test_epochs_shorter_than_a_block_are_refused_where_they_are_separate():
     with pytest.raises(InputError, match="all 3 articles together hold less than one block of 4,096 tokens"):
-        take(make_stream(random_dataset(3), 4096, separate_epochs=True), 1)
+        make_stream(random_dataset(3), 4096, separate_epochs=True)
+
+
+def test_a_later_epoch_with_too_few_names_for_a_block_is_left_out_where_they_are_separate():
+    """The draws of a name differ by epoch: here the text alone lacks one token of a block, which the name gives."""
+    row = {
+        "input_ids": [1] * 63,
+        "entity_start_positions": [5],
+        "entity_end_positions": [6],
+        "alternative_entity_input_ids": [[9]],
+    }
+    dataset = Dataset.from_list([{"title": "", **row}])
+    options = {"no_separator_tokens": True, "entity_name_insertion_prob": 0.5, "separate_epochs": True}
+    seed = next(seed for seed in range(99) if random.Random(seed).random() <= 0.5)  # the first epoch has the name
+    stream = make_stream(dataset, **options, seed=seed)
+    blocks = take(stream, 50)
+    assert all(block.count(9) == 1 for block in blocks)
+    assert 60 < stream.state_dict()["epoch"] < 150
 
 
 @pytest.mark.parametrize("setting", ["separate_attention", "separate_epochs"])

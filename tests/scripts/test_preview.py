@@ -1,5 +1,6 @@
 """preview_dataset.py as users call it: the stream of training, as plain text in a pipe and in a pager in a terminal."""
 
+import json
 import os
 import pty
 import re
@@ -85,6 +86,27 @@ def test_the_settings_are_those_of_the_configuration_and_the_command_line_wins(s
         failed = run_here("preview_dataset.py", *options[:4], "--config", config)
         assert failed.exit_code == 2 and said in failed.stderr and failed.stderr.count("\n") == 1
     assert "expected the folder of a run, found neither" in run_here("preview_dataset.py", *options, tmp_path).stderr
+
+
+def test_a_source_of_a_configuration_is_shown_as_training_reads_it(sample_corpus, tmp_path):
+    config, folder = tmp_path / "own.yaml", sample_corpus.wikis["es"].dataset
+    options = [*options_of(sample_corpus, "es"), "--num_samples", 1, "--max_length", 100, "--config", config]
+    source = {"name": "es", "wikipedia_dataset_dir": str(folder), "entity_name_insertion_strategy": "none"}
+    settings = {"entity_name_insertion_prob": 1.0}
+    for listed in ([source], json.dumps([source])):
+        config.write_text(json.dumps(settings | {"sources": listed}))
+        assert "<translate>" not in run_here("preview_dataset.py", *options).stdout
+        right = run_here("preview_dataset.py", *options, "--entity_name_insertion_strategy", "right").stdout
+        assert "<translate>" in right, "the command line wins"
+    for listed, said in (
+        ([str(folder)], "expected a list of {name: ..., wikipedia_dataset_dir: ...}"),
+        ([source | {"strategy": "none"}], "sources, es: there is no setting strategy"),
+        ([source, source | {"name": "again"}], "is the dataset of the sources es, again of --config"),
+        ([source | {"wikipedia_dataset_dir": "elsewhere"}], "is none of the sources of --config"),
+    ):
+        config.write_text(json.dumps({"sources": listed}))
+        failed = run_here("preview_dataset.py", *options)
+        assert failed.exit_code == 2 and said in failed.stderr and failed.stderr.count("\n") == 1
 
 
 def test_blocks_without_a_name_are_skipped_and_counted(sample_corpus, monkeypatch):

@@ -11,9 +11,10 @@ from architectures import FURTHER, MODELS, make
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import masking_utils
 from transformers import modeling_flash_attention_utils as flash
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from leia.base.errors import InputError
-from leia.training.attention import attention_within, check_separate_attention
+from leia.training.attention import _is_rounding, attention_within, check_separate_attention
 from leia.training.losses import TokenLosses, run_model
 
 VOCABULARY = 100
@@ -95,6 +96,60 @@ def test_the_check_leaves_the_model_as_it_was_and_knows_rounding():
     assert all(weight.grad is None for weight in model.parameters())
 
 
+@pytest.mark.parametrize(
+    ("leak", "noise", "expected"),
+    [
+        (0.019, 0, True),
+        (0.021, 0, False),
+        (0.1, 0.03, True),  # a deep model in 16 bits
+        (0.2, 0.03, False),
+        (0.6, 1, False),  # where all is noise, nothing is shown
+        (float("nan"), 0, False),
+    ],
+)
+def test_what_is_taken_for_rounding(leak, noise, expected):
+    assert _is_rounding(leak, noise) is expected
+
+
+def test_dropout_is_off_in_the_check_and_a_wrapped_model_is_checked(by_hand):
+    model = build("llama", "flash_attention_2")
+    for layer in model.model.layers:
+        layer.mlp.act_fn = torch.nn.Sequential(layer.mlp.act_fn, torch.nn.Dropout(0.5))
+    check_separate_attention(Wrapped(model).train())
+    assert by_hand
+
+
+class Wrapped(torch.nn.Module):
+    """As DDP does it."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, **given):
+        return self.module(**given)
+
+
+class EachTokenAlone(type(make("llama", VOCABULARY))):
+    """Attends to nothing."""
+
+    def forward(self, input_ids, use_cache=None, position_ids=None):
+        return CausalLMOutputWithPast(logits=self.lm_head(self.model.embed_tokens(input_ids)))
+
+
+def test_a_model_that_attends_to_nothing_keeps_articles_apart():
+    check_separate_attention(EachTokenAlone(make("llama", VOCABULARY).config))
+
+
+def test_memory_that_runs_out_in_the_check_is_told_as_such(monkeypatch):
+    def out_of_memory(self, **_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(EachTokenAlone, "forward", out_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        check_separate_attention(EachTokenAlone(make("llama", VOCABULARY).config))
+
+
 def test_a_model_that_takes_no_positions_is_refused():
     class TakesNone(type(make("llama", VOCABULARY))):
         def forward(self, input_ids, use_cache=None):
@@ -149,6 +204,7 @@ def by_hand(monkeypatch):
 
     def by_bounds(q, k, v, cu_seqlens_q=None, cu_seqlens_k=None, max_seqlen_q=None, max_seqlen_k=None, dropout_p=0.0,
                   softmax_scale=None, causal=False, window_size=(-1, -1), deterministic=False):  # fmt: skip
+        assert cu_seqlens_q.dtype is torch.int32, "the kernel takes no other"
         calls.append(cu_seqlens_q.tolist())
         lengths = cu_seqlens_q.diff().tolist()
         assert causal and torch.equal(cu_seqlens_q, cu_seqlens_k) and max_seqlen_q >= max(lengths)

@@ -108,6 +108,19 @@ def test_a_checkpoint_of_another_run_is_named_with_the_difference(tmp_path):
     checkpoints.publish_checkpoint(tmp_path, 4, {"run.json": run | {"separate_articles": True}}, keep=2)
     with pytest.raises(InputError, match=r"separate_articles True \(now None\)"):
         checkpoints.check_same_run(tmp_path / "checkpoint-4", run)
+    sources = {"sources": {"es": {"weight": 2, "dataset": "x"}, "en": {"weight": 1, "dataset": "y"}}}
+    write_checkpoint(tmp_path, 5)
+    checkpoints.publish_checkpoint(tmp_path, 5, {"run.json": run | sources}, keep=3)
+    checkpoints.check_same_run(tmp_path / "checkpoint-5", run | sources)
+    for other, said in (
+        (
+            {"es": sources["sources"]["es"], "en": {"weight": 3, "dataset": "y"}},
+            r"with sources, en, weight 1 \(now 3\);",
+        ),
+        (dict(reversed(sources["sources"].items())), r"with sources \['es', 'en'\] \(now \['en', 'es'\]\);"),
+    ):
+        with pytest.raises(InputError, match=said):
+            checkpoints.check_same_run(tmp_path / "checkpoint-5", run | {"sources": other})
     (tmp_path / "checkpoint-3" / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json"):
         checkpoints.check_same_run(tmp_path / "checkpoint-3", run)

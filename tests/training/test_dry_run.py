@@ -197,6 +197,8 @@ def test_a_dry_run_finds_what_the_run_would_find(workspace, monkeypatch):
         settings = sizes if machine == "cpu" else {"global_batch_size": 16}
         error = dry_run(workspace, "begun", *options, machine=machine, code=code, **settings)
         assert message in error and error.count("\n") == 1
+    error = dry_run(workspace, "new", "--switch_unit=sentence", "--switch_probability=0.5", code=1, **sizes)
+    assert "does not say where sentences start" in error and error.count("\n") == 1
     monkeypatch.setenv("LAUNCH_ARGS", "--num_machines 2 --num_processes 4")
     assert "a step: 4 processes x 2" in dry_run(workspace, "new", **sizes)
 

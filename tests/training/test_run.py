@@ -246,7 +246,7 @@ def test_train_sh_reports_a_users_mistake_in_one_line(workspace):
     )
     text = workspace.train("bad", code=1, ACCELERATE_CONFIG=str(ROOT / "configs/train/tiny_cpu.yaml"))
     assert "tiny_cpu.yaml: expected settings of accelerate, found base, max_length, " in text and text.count("\n") == 1
-    assert "WIKIPEDIA_DATASET_DIR is not set" in workspace.train("bad", WIKIPEDIA_DATASET_DIR="", code=2)
+    assert "and sources are both missing" in workspace.train("bad", WIKIPEDIA_DATASET_DIR="", code=2)
     assert "expected a plain name" in workspace.train("bad", RUN_NAME="../x", code=2)
     text = workspace.train("bad", "--max_length", "4096", code=1)
     assert "Traceback" not in text

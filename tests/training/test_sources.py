@@ -9,7 +9,7 @@ from training_workspace import Workspace
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from leia.base.errors import InputError, UsageError
-from leia.training.arguments import read_experiment
+from leia.training.arguments import read_config, read_experiment
 
 STEPS = 4
 
@@ -62,6 +62,12 @@ def test_loss_and_tokens_of_each_source_are_logged(workspace, mixed):
     assert all(0 < evaluated[-1][f"eval_loss/{name}"] < 10 for name in ("spanish", "japanese", "english"))
 
 
+def test_the_card_has_the_settings_of_each_source_and_none_that_a_source_has_above_it(mixed):
+    card = (mixed / "README.md").read_text()
+    assert '| source english | {"folder": ' in card and "| entity_name_insertion_strategy |" not in card
+    assert card.count('"entity_name_insertion_strategy": "none"') == 1
+
+
 def test_the_model_has_the_tags_of_all_sources(mixed):
     tokenizer = AutoTokenizer.from_pretrained(mixed)
     ids = tokenizer.convert_tokens_to_ids(["<translate>", "</translate>", "<ja>"])
@@ -83,7 +89,7 @@ def test_a_continued_run_is_the_run_that_was_never_stopped(workspace, mixed, tmp
     keys = ("loss", "tokens/spanish", "tokens/english", "loss/japanese")
     expected = [[entry[key] for key in keys] for entry in workspace.log("mixed")]
     assert [[entry[key] for key in keys] for entry in workspace.log("mixed again")] == expected
-    with pytest.raises(InputError, match="belongs to another run, with sources"):
+    with pytest.raises(InputError, match=r"another run, with sources, english, weight 0\.2 \(now 0\.3\);"):
         workspace.train_here("other", *more, **listed(workspace, weight=0.3), validation_articles=6)
 
 
@@ -103,6 +109,34 @@ def test_attention_epochs_and_articles_apart_are_trained(workspace, mixed, capsy
     assert not options.keys() & json.loads((mixed / "run.json").read_text()).keys()
 
 
+def test_what_no_stream_can_be_made_of_is_told_with_its_source(workspace):
+    for english, message in (
+        ({"switch_unit": "sentence", "switch_probability": 0.5}, "sources, english: switch_unit is sentence"),
+        ({"language_choice": "sqrt"}, "sources, english: language_choice is sqrt: the manifest"),
+    ):
+        with pytest.raises(InputError, match=message):
+            workspace.train_here("bad", **listed(workspace, **english))
+    with pytest.raises(InputError, match="sources, spanish: validation_articles is 60, the dataset has 60"):
+        workspace.train_here("bad", **listed(workspace), validation_articles=60)
+
+
+def test_train_sh_takes_sources_from_the_command_line_and_from_the_base_of_a_configuration(workspace, tmp_path):
+    sources = listed(workspace)["sources"]
+    (tmp_path / "mixed.yaml").write_text(f"base: {workspace.environment['TRAIN_CONFIG']}\nsources: {sources}\n")
+    (tmp_path / "shorter.yaml").write_text("base: mixed.yaml\nmax_steps: 1\n")
+    for options, config in (
+        ([], {"TRAIN_CONFIG": str(tmp_path / "shorter.yaml")}),
+        (["--sources", sources], {}),
+    ):
+        text = workspace.train("dry", "--dry_run", *options, WIKIPEDIA_DATASET_DIR="", **config)
+        assert "a new run begins" in text
+
+
+def read_with(settings, tmp_path):
+    (tmp_path / "config.yaml").write_text(json.dumps(settings))
+    return read_experiment(read_config(tmp_path / "config.yaml"))
+
+
 def source(**settings):
     return {"name": "a", "wikipedia_dataset_dir": "x", "weight": 1} | settings
 
@@ -110,10 +144,17 @@ def source(**settings):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "--wikipedia_dataset_dir and sources are both missing"),
-        ({"wikipedia_dataset_dir": "x", "sources": [source()]}, "sources have both"),
+        ({}, r"WIKIPEDIA_DATASET_DIR\) and sources are both missing"),
+        ({"wikipedia_dataset_dir": "x", "sources": [source()]}, "sources are both given"),
         ({"sources": "nonsense"}, "sources is nonsense; expected a list"),
         ({"sources": "[{"}, "sources is not valid YAML"),
+        ({"sources": "[]"}, r"sources is \[\]; expected a list"),
+        ({"sources": ["a", "b"]}, r'sources is \["a", "b"\]; expected a list'),
+        ({"sources": [source(weight=[1, 2])]}, r"sources, a: weight is \[1, 2\]; expected one value"),
+        (
+            {"sources": [source(entity_name_start_tag="<x>"), source(name="b", entity_name_end_tag="<x>")]},
+            "sources: <x> stands before names in one source and after names in another",
+        ),
         ({"sources": [source(), source()]}, "a name is 'a'; expected a different one for each source"),
         ({"sources": [source(name="a b")]}, "of letters and digits"),
         ({"sources": [source(name="")]}, "sources, 1: has no name"),
@@ -129,9 +170,9 @@ def source(**settings):
         ({"sources": [source(language_choice="best")]}, "language_choice is best; expected one of uniform, sqrt"),
     ],
 )
-def test_sources_that_cannot_be_are_refused_in_one_line(given, message):
+def test_sources_that_cannot_be_are_refused_in_one_line(given, message, tmp_path):
     with pytest.raises(UsageError, match=message):
-        read_experiment({"model_name_or_path": "model"} | given)
+        read_with({"model_name_or_path": "model"} | given, tmp_path)
 
 
 def test_a_source_with_another_tokenizer_and_one_without_an_article_are_refused(workspace, tmp_path):
@@ -146,9 +187,10 @@ def test_a_source_with_another_tokenizer_and_one_without_an_article_are_refused(
         workspace.train_here("bad", **listed(workspace, wikipedia_dataset_dir=str(tmp_path / "empty")))
 
 
-def test_a_source_takes_the_settings_above_it_and_its_own_win():
+def test_a_source_takes_the_settings_above_it_and_its_own_win(tmp_path):
     settings = {"entity_name_insertion_prob": 0.25, "entity_name_insertion_strategy": "left"}
-    sources = [source(), source(name="b", entity_name_insertion_strategy="none")]
-    one, other = read_experiment({"model_name_or_path": "m", "sources": sources} | settings).listed_sources()
+    sources = [source(entity_name_insertion_prob=None), source(name="b", entity_name_insertion_strategy="none")]
+    settings |= {"model_name_or_path": "m", "sources": sources}
+    one, other = read_with(settings, tmp_path).listed_sources()
     assert (one.entity_name_insertion_strategy, one.entity_name_insertion_prob) == ("left", 0.25)
     assert (other.entity_name_insertion_strategy, other.entity_name_insertion_prob) == ("none", 0.25)
