@@ -81,7 +81,7 @@ def main(
         how = {"in_text": choice.names_in_text, "sentences": choice.sentences, "facts": step.facts}
         encoded = encode_dataset(articles, tokenizer, entity_names, max_length, num_workers, step, **how)
         save_dataset(step.target, schema, with_greatest_id(encoded, step.facts))
-        step.notes += note_on_match(step.count("anchors"))
+        step.notes += note_on_match(step.count("anchors"), choice.names_file)
 
 
 if __name__ == "__main__":

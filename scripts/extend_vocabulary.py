@@ -54,7 +54,7 @@ def main(
     from leia.data.longer_tokenizer import check_extendable
     from leia.data.names import read_pivot_titles
     from leia.data.tokenizers import load_tokenizer, tokenizer_identity
-    from leia.training.extension import STEP, Extension, NewModel, extend, model_input
+    from leia.training.extension import STEP, Extension, extend, model_input, new_model
 
     rule = NameRule(**{name: settings.pop(name) for name in asdict(NameRule())})
     extension = Extension(**settings)
@@ -66,7 +66,7 @@ def main(
     options["model_name"] = extension.model_name.rstrip("/").rsplit("/", 1)[-1]
     inputs = [preprocessed_dataset_dir, *([wikidata_id_file] if wikidata_id_file else [])]
     inputs += model_input(extension.model_name)
-    with open_step(STEP, inputs, NewModel(output_dir), options, overwrite) as step:
+    with open_step(STEP, inputs, new_model(output_dir), options, overwrite) as step:
         articles, titles = open_articles(preprocessed_dataset_dir), None
         if wikidata_id_file:
             titles = read_pivot_titles(wikidata_id_file, distinct_qids(articles), rule, step)

@@ -35,7 +35,8 @@ from leia.base.cli import (
 @option(
     "Hub", "--max_shard_mb", type=click.IntRange(1), default=500, help="Greatest size of a Parquet file, in 10^6 bytes."
 )
-@option("Card", "--license", "licence", default="cc-by-sa-4.0", help="As the hub names it; that of Wikipedia's text.")
+@option("Card", "--license", "licence", default=None, show_default="cc-by-sa-4.0, Wikipedia's; none for other texts",
+        help="As the hub names it.")  # fmt: skip
 @option("Card", "--languages", type=CommaSeparated(), default="", show_default="those of texts and names",
         help="Language codes with commas between.")  # fmt: skip
 @option("Card", "--model_name", default=None, help="Tokenizer of a training dataset: show example rows as text.")
@@ -51,7 +52,7 @@ def main(
     repo_id: str | None,
     private: bool | None,
     max_shard_mb: int,
-    licence: str,
+    licence: str | None,
     languages: tuple[str, ...],
     model_name: str | None,
     preprocessed_dataset_dir: str | None,

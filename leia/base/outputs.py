@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leia.base.errors import InputError
+from leia.base.text import read_json
 
 MANIFEST_NAME = "manifest.json"
 _NAME_ANOTHER = "name a new folder or an earlier output of this step"
@@ -29,6 +30,10 @@ class NewFile:
     """One file; its manifest lies beside it. `open` yields the path to write."""
 
     path: str | Path
+
+    @property
+    def places(self) -> list[Path]:
+        return [Path(self.path)]
 
     @property
     def manifest(self) -> Path:
@@ -53,6 +58,10 @@ class NewFiles:
     paths: Mapping[str, Path]
     manifest: Path
 
+    @property
+    def places(self) -> list[Path]:
+        return list(self.paths.values())
+
     def exists(self) -> bool:
         return all(path.is_file() for path in self.paths.values())
 
@@ -68,10 +77,17 @@ class NewFiles:
 
 @dataclass(frozen=True)
 class NewFolder:
-    """A folder with its manifest in it; `replaceable` as in `new_folder`. `open` yields the folder to fill."""
+    """A folder with its manifest in it; `replaceable` as in `new_folder`. `open` yields the folder to fill.
+
+    With `made_by`, the name of a step, a folder that another one has made is refused, whatever its files are called."""
 
     path: str | Path
     replaceable: Collection[str]
+    made_by: str | None = None
+
+    @property
+    def places(self) -> list[Path]:
+        return [Path(self.path)]
 
     @property
     def manifest(self) -> Path:
@@ -82,16 +98,26 @@ class NewFolder:
 
     @contextmanager
     def open(self) -> Iterator[tuple[Path, Path]]:
+        if self.made_by is not None:
+            self._refuse_what_others_made()
         with new_folder(self.path, (*self.replaceable, MANIFEST_NAME)) as folder:
             yield folder, folder / MANIFEST_NAME
+
+    def _refuse_what_others_made(self) -> None:
+        folder = Path(self.path)
+        if not (folder.is_dir() and any(folder.iterdir())):
+            return
+        manifest = read_json(self.manifest, f"remove {folder}") if self.exists() else {}
+        if manifest.get("step") != self.made_by:
+            raise InputError(f"{folder}: holds what this step did not make; {_NAME_ANOTHER}")
 
     def __str__(self) -> str:
         return str(self.path)
 
 
 Output = NewFile | NewFiles | NewFolder
-"""What a step writes: `exists` says whether it is there under its final names, `open` holds it and yields where to
-write it and where to write its manifest, which is renamed last; `str()` names it to the user."""
+"""What a step writes: `exists` says whether it is there under its final names (`places`), `open` holds it and yields
+where to write it and where to write its manifest, which is renamed last; `str()` names it to the user."""
 
 
 @contextmanager

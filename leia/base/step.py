@@ -29,9 +29,12 @@ from typing import Any
 
 import click
 
-from leia.base.errors import AlreadyComplete, MissingInput
+from leia.base.errors import AlreadyComplete, MissingInput, UsageError
 from leia.base.outputs import MANIFEST_NAME, Output
 from leia.base.text import read_json, to_json
+
+_SMALL = 1 << 26
+"""Bytes of an input that is read again to know whether it changed."""
 
 CACHE_FILES = "cache-*.arrow"
 """What `datasets` leaves in a dataset's folder when somebody sorts or filters it."""
@@ -141,10 +144,14 @@ def open_step(
     """Run a step: hold its output, yield the `Step`, write the manifest, print the counts.
 
     Raises `AlreadyComplete` where the output is there and was made from these inputs and options (unless `overwrite`),
-    and `MissingInput` where it is not and an input is missing.
+    `MissingInput` where it is not and an input is missing, and `UsageError` where an input would be replaced.
     """
     inputs = [path if isinstance(path, FilesIn) else Path(path) for path in reads]
     options = json.loads(json.dumps(dict(options or {})))
+    for path in inputs:
+        place = path.folder if isinstance(path, FilesIn) else path
+        if place.resolve() in [output.resolve() for output in writes.places]:
+            raise UsageError(f"{place}: is an input of this step, which would be replaced by its output; name another")
     if not overwrite and writes.exists() and was_made_from(writes.manifest, inputs, name, options):
         raise AlreadyComplete(f"complete already: {writes}")
     for path in inputs:
@@ -200,16 +207,23 @@ def was_made_from(
 ) -> bool:
     """Whether this manifest is there and says: made from `inputs` (by the `step`, with these `options`, where given).
 
-    Told by names and sizes, without reading what may be 100 GB; of an input that is gone since, by its name.
+    Told by names and sizes, without reading what may be 100 GB, and by the content of what is small, as what people
+    write by hand is; of an input that is gone since, by its name.
     """
     try:
         manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-        recorded = sizes_read(manifest)
+        recorded = manifest["inputs"]
         same_step = step in (None, manifest["step"]) and options in (None, manifest["options"])
+        return same_step and len(recorded) == len(inputs) and all(map(_is_as_recorded, inputs, recorded))
     except (OSError, ValueError, KeyError, TypeError):  # no manifest, or a damaged one
         return False
-    sizes = {path.name: sum(file.stat().st_size for file in _files_of(path)) for path in inputs if _is_there(path)}
-    return same_step and recorded == {path.name: sizes.get(path.name, recorded.get(path.name)) for path in inputs}
+
+
+def _is_as_recorded(path: Path | FilesIn, identity: Mapping[str, Any]) -> bool:
+    if path.name != identity["name"] or not _is_there(path):
+        return path.name == identity["name"]
+    size = sum(file.stat().st_size for file in _files_of(path))
+    return size == identity["bytes"] and (size > _SMALL or identify(path) == identity)
 
 
 def sizes_read(manifest: Mapping[str, Any]) -> dict[str, int]:

@@ -109,6 +109,24 @@ def read_pairs(path: Path, expected: str, advice: str, second: str = "") -> Iter
             raise InputError(message) from error
 
 
+def read_written_pairs(path: Path, left: str, right: str, advice: str) -> Iterator[tuple[str, str, str]]:
+    """`(place, left, right)` of each line of a file of two columns that somebody may have written in an editor, which
+    puts a mark at the start of the file and white space at the ends. `left` and `right` are what the columns hold.
+
+    Raises `InputError` for a line of more columns or with an empty one.
+    """
+    expected = f"{left}<TAB>{right}"
+    for number, pair in enumerate(read_pairs(path, expected, advice), 1):
+        place, (one, other) = f"{path}:{number}", map(str.strip, pair)
+        if "\t" in other:
+            raise InputError(f"{place}: expected {expected}, found {other.count(chr(9)) + 1} tabs; {advice}")
+        if number == 1:
+            one = one.removeprefix("\ufeff").strip()
+        if not one or not other:
+            raise InputError(f"{place}: expected {expected}, found an empty {right if one else left}; {advice}")
+        yield place, one, other
+
+
 def read_yaml(path: Path, advice: str) -> dict[str, Any]:
     """The mapping in a YAML file; the error ends with `advice`."""
     try:

@@ -13,11 +13,10 @@ from ahocorasick_rs import AhoCorasick
 
 from leia.base.errors import DropReason, InputError
 from leia.base.step import Step, Tally
-from leia.base.text import read_pairs
+from leia.base.text import read_written_pairs
 from leia.corpus.texts import TextSource, read_texts
 from leia.corpus.word_boundaries import is_boundary
 
-_EXPECTED = "term<TAB>English name"
 _ADVICE = "correct the glossary"
 
 
@@ -52,23 +51,15 @@ def read_glossary(path: str | Path, ignore_case: bool = False) -> dict[str, str]
     Raises `InputError` for a line without a term, a name and one tab between, a term with two names, and for none.
     """
     names: dict[str, str] = {}
-    lines: dict[str, int] = {}
-    for number, (term, name) in enumerate(read_pairs(Path(path), _EXPECTED, _ADVICE), 1):
-        place = f"{path}:{number}"
-        term, name = term.removeprefix("\ufeff").strip(), name.rstrip("\r")  # editors put these at the ends
-        if "\t" in name:
-            raise InputError(f"{place}: expected {_EXPECTED}, found {name.count(chr(9)) + 1} tabs; {_ADVICE}")
-        name = name.strip()
-        if not term or not name:
-            missing = "name" if term else "term"
-            raise InputError(f"{place}: expected {_EXPECTED}, found an empty {missing}; {_ADVICE}")
+    places: dict[str, str] = {}
+    for place, term, name in read_written_pairs(Path(path), "term", "English name", _ADVICE):
         key = lower(term) if ignore_case else term
         if names.setdefault(key, name) != name:
-            found = f"{term!r} with the name {name!r}, and with {names[key]!r} in line {lines[key]}"
+            found = f"{term!r} with the name {name!r}, and with {names[key]!r} in line {places[key].rpartition(':')[2]}"
             raise InputError(f"{place}: expected one name for each term, found {found}; {_ADVICE}")
-        lines.setdefault(key, number)
+        places.setdefault(key, place)
     if not names:
-        raise InputError(f"{path}: is empty; expected lines of {_EXPECTED}; {_ADVICE}")
+        raise InputError(f"{path}: is empty; expected lines of term<TAB>English name; {_ADVICE}")
     return names
 
 

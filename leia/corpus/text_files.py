@@ -3,6 +3,7 @@
 Nothing is held but some rows; of Parquet a row group.
 """
 
+import codecs
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,6 +52,8 @@ def _read_json_lines(
             if number % _ROWS_AT_ONCE == 0:
                 bar.update(file.tell() - done)
                 done = file.tell()
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if line.isspace():
                 continue
             place = f"{path}:{number}"

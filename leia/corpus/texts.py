@@ -53,7 +53,8 @@ class TextSource:
     @property
     def options(self) -> dict[str, Any]:
         """What else it is, as `open_step` takes it."""
-        return {name: value for name, value in asdict(self).items() if name != "text_files"}
+        on_disk = {"text_files", "text_dataset"} if self._is_folder else {"text_files"}  # which are inputs
+        return {name: value for name, value in asdict(self).items() if name not in on_disk}
 
     @property
     def _is_folder(self) -> bool:
@@ -70,15 +71,20 @@ class TextSource:
                 yield from self._read_hub(wanted, bar, step)
 
     def _read_hub(self, wanted: Sequence[str], bar: tqdm, step: Step) -> Iterator[Row]:
-        from datasets import load_dataset  # takes a second
+        from datasets import load_dataset, load_from_disk  # takes a second
         from huggingface_hub import HfApi
 
-        name, revision = self.text_dataset, self.text_revision
+        name, revision = str(self.text_dataset).rstrip("/"), self.text_revision
         try:
             if not self._is_folder:  # of one commit from its first row to its last
                 revision = HfApi().dataset_info(name, revision=revision).sha
                 step.facts["text_revision"] = revision
-            rows = load_dataset(name, self.text_config, split=self.text_split, streaming=True, revision=revision)
+            if (Path(name) / "state.json").is_file():  # of `save_to_disk`
+                rows = load_from_disk(name)
+            elif (Path(name) / "dataset_dict.json").is_file():
+                rows = load_from_disk(f"{name}/{self.text_split}")
+            else:
+                rows = load_dataset(name, self.text_config, split=self.text_split, streaming=True, revision=revision)
             if rows.column_names:
                 rows = rows.select_columns(present(rows.column_names, wanted, name))
             for number, row in enumerate(rows, 1):
@@ -88,7 +94,8 @@ class TextSource:
             raise
         except Exception as error:  # of half a dozen libraries, each with errors of its own
             found = one_line(f"{type(error).__name__}: {error}")
-            advice = "check the network and --text_dataset, --text_config, --text_split, --text_revision"
+            network = "" if self._is_folder else "the network and "
+            advice = f"check {network}--text_dataset, --text_config, --text_split, --text_revision"
             raise InputError(f"{name}: cannot be read as a dataset of the hub ({found}); {advice}") from error
 
 
@@ -125,7 +132,8 @@ def read_texts(source: TextSource, step: Step, spans_column: str | None = None) 
             break
     if not articles.kept:
         where = source.text_dataset or ", ".join(source.text_files)
-        raise InputError(f"{where}: expected texts, found {articles.read:,} rows without one; name other texts")
+        found = f"{articles.read:,} rows without one" if articles.read else "no row"
+        raise InputError(f"{where}: expected texts, found {found}; name other texts")
     for name in {source.title_column, spans_column} - {None, *_USUAL_COLUMNS, *seen}:
         step.notes.append(f"note: no text has anything in the column {name!r}")
 

@@ -20,7 +20,7 @@ _UNSPACED = (
 )
 _KATAKANA = ("ァヺ", "ーヿ", "ㇰㇿ", "ｦﾟ", "\U0001b000\U0001b000", "\U0001b120\U0001b122", "\U0001b155\U0001b155",
     "\U0001b164\U0001b167")  # fmt: skip
-_JOINERS = frozenset("\u200c\u200d")  # they stand within words
+_JOINERS = frozenset("\u00ad\u200c\u200d\u2060")  # unseen within words: soft hyphen, joiners
 _JOINED_TO_FORMER = frozenset("ーｰﾞﾟ\u0e33\u0eb3")  # long vowels, voice marks, am of Thai and Lao
 # Signs that set the next consonant below (Myanmar, Khmer), and vowels of Thai and Lao that are written before it.
 _JOINED_TO_NEXT = frozenset("\u1039\u17d2เแโใไເແໂໃໄ")

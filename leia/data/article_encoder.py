@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leia.base.datasets import integer_array
 from leia.base.errors import DropReason
@@ -81,7 +82,7 @@ class ArticleEncoder:
         anchors = table["anchors"].chunk(0)
         bounds = anchors.offsets.to_numpy()
         starts, ends = (anchors.values.field(name).to_numpy() for name in ("start", "end"))
-        keys = entity_keys(anchors.values)
+        keys = entity_keys(anchors.values).to_pylist()
         for row, (text, ids) in enumerate(zip(texts, columns.ids, strict=True)):
             span = slice(bounds[row], bounds[row + 1])
             kept, names = self._choose_names(keys[span], counts)
@@ -183,13 +184,13 @@ class ArticleEncoder:
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
 
-def entity_keys(anchors: pa.StructArray) -> list[str | None]:
+def entity_keys(anchors: pa.StructArray) -> pa.StringArray:
     """What an anchor's name is found by: its Wikidata id, or `=NAME` where the anchor itself has the name."""
-    keys = anchors.field("wikidata_id").to_pylist()
+    ids = anchors.field("wikidata_id")
     if anchors.type.get_field_index("name") < 0:
-        return keys
-    names = anchors.field("name").to_pylist()
-    return [key if name is None else f"={name}" for key, name in zip(keys, names, strict=True)]
+        return ids
+    names = pc.binary_join_element_wise("", anchors.field("name"), "=")  # null where there is none
+    return pc.coalesce(names, ids)
 
 
 def _lists(bounds: np.ndarray, values: pa.Array) -> pa.ListArray:

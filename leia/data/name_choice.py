@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leia.base.cli import CommaSeparated, InputPath, setting
@@ -36,7 +37,7 @@ class NameChoice(NameRule):
     )
     names_file: str | None = setting(
         "Names",
-        "Names from this file of QID<tab>name, as they are, in place of titles.",
+        "Names from this file of QID<TAB>name, as they are, in place of titles.",
         None,
         type=InputPath(dir_okay=False),
     )
@@ -65,6 +66,8 @@ class NameChoice(NameRule):
             raise UsageError(f"--name_languages are {','.join(self.languages)}; expected each language once")
         if self.names_file and (id_files or len(self.languages) > 1):
             raise UsageError("--names_file takes the place of --wikidata_id_file, in one language; give one of them")
+        if self.shuffle_names is not None and len(self.languages) > 1:
+            raise UsageError("--shuffle_names is for names in one language; leave it or --name_languages out")
         if id_files and len(id_files) != len(self.languages):
             raise UsageError(
                 f"--wikidata_id_file was given {len(id_files)} times, for names in {','.join(self.languages)}; "
@@ -77,7 +80,7 @@ class NameChoice(NameRule):
         """What the manifest says: of what was not there once, only what is given."""
         own = asdict(self)
         once = NameRule.__dataclass_fields__.keys()
-        del own["names_file"]  # an input
+        own["names_file"] = self.names_file and Path(self.names_file).name  # which is an input, too
         if self.name_languages:
             del own["pivot_language"]
         return {name: value for name, value in own.items() if name in once or value not in (None, False, ())}

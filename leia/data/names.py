@@ -14,7 +14,7 @@ from typing import Any
 from leia.base.cli import CommaSeparated, setting
 from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts, Tally
-from leia.base.text import read_pairs
+from leia.base.text import read_written_pairs
 from leia.corpus.id_files import check_id_file, read_titles
 from leia.corpus.languages import namespace_names
 from leia.corpus.titles import check_language
@@ -59,7 +59,7 @@ class NameRule:
         """The rule that the dataset with this manifest was built by; the default one where it has none."""
         options = (manifest or {}).get("options", {})
         given = {name: options[name] for name in cls.__dataclass_fields__ if name in options}
-        return cls(**given | {"excluded_namespaces": tuple(given.get("excluded_namespaces", EXCLUDED_NAMESPACES))})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
     def excludes(self, namespace: str) -> bool:
         """Whether titles in it give no name: by the list, or where it is what one of the list is called in the pivot
@@ -117,15 +117,13 @@ def names_of_titles(titles: PivotTitles) -> EntityNames:
 def read_names_file(path: str | Path, qids: Container[str]) -> EntityNames:
     """The names of `qids` in a file of QID<TAB>name, taken as they are. Raises `InputError`, also for an id that is
     none and for two names of one entity."""
-    advice = "write a line for each entity, such as Q3196<tab>Fire"
+    advice = "write a line for each entity, such as Q3196<TAB>Fire"
     names: dict[str, str] = {}
-    for number, (qid, name) in enumerate(read_pairs(Path(path), "QID<tab>name", advice), 1):
+    for place, qid, name in read_written_pairs(Path(path), "QID", "name", advice):
         if not re.fullmatch(r"Q[1-9][0-9]*", qid):
-            raise InputError(f"{path}:{number}: expected a Wikidata id such as Q3196, found {qid[:60]!r}; {advice}")
-        if not name.strip():
-            raise InputError(f"{path}:{number}: expected a name for {qid}, found nothing; {advice}")
-        if qid in qids and names.setdefault(qid, name.strip()) != name.strip():
-            raise InputError(f"{path}:{number}: {qid} has the name {names[qid]!r} above; leave one of them out")
+            raise InputError(f"{place}: expected a Wikidata id such as Q3196, found {qid[:60]!r}; {advice}")
+        if qid in qids and names.setdefault(qid, name) != name:
+            raise InputError(f"{place}: {qid} has the name {names[qid]!r} above; leave one of them out")
     if not names:
         raise InputError(f"{path}: has a name for none of the entities that the articles link to; {advice}")
     return names
@@ -158,14 +156,17 @@ def rules_of_languages(rule: NameRule, languages: tuple[str, ...]) -> Iterator[N
         yield NameRule(language, rule.excluded_namespaces, prefix.strip() if len(languages) > 1 else prefix)
 
 
-def note_on_match(anchors: Tally) -> list[str]:
-    """A line where under half of the links have a title in the pivot language, with the likely reason."""
+def note_on_match(anchors: Tally, names_file: str | None = None) -> list[str]:
+    """A line where under half of the links have a name, from a title in the pivot language or from `names_file`, with
+    the likely reason."""
     no_id, no_title = (anchors.dropped[reason] for reason in (DropReason.NO_QID, DropReason.NO_PIVOT_TITLE))
     matched, found = anchors.read - no_id - no_title, anchors.read - no_id
     if 2 * matched >= anchors.read:
         return []
     if found < _HARDLY * anchors.read:
         reason = "hardly any link has an id: the ids of extract_articles.py were of another wiki or language"
+    elif names_file is not None:
+        reason = f"most ids have none in {names_file}"
     elif matched < _HARDLY * found:
         reason = "hardly any id has a title: the id file is cut off, or not of the pivot language"
     elif no_id > no_title:

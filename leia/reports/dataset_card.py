@@ -31,18 +31,16 @@ _COLUMNS = {
     "alternative_entity_input_ids": "token ids of each entity's name, without tags; in several languages a list",
     "sentence_start_positions": "first token of each sentence: an index into `input_ids`",
 }
+_OWN_NAMES = ", `name` where the text itself gives one"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _SIZES += ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"))
 
 _METHOD = (
     "LEIA, Lightweight Entity-based Inter-language Adaptation ([arXiv 2402.11485](https://arxiv.org/abs/2402.11485))"
 )
-_ARTICLES = (
-    "Articles of Wikipedia as plain text, with their links and the Wikidata ids of the pages that these lead to."
-)
+_ARTICLES = "{texts} as plain text, with their links and the Wikidata ids of the pages that these lead to."
 _ENCODED = """\
-Articles of Wikipedia as token ids{of_whom}, with the place of each linked entity and the token ids of its name in the \
-Wikipedia of the language `{pivot}`."""
+{texts} as token ids{of_whom}, with the place of each linked entity and the token ids of its name{whose}."""
 _ATTRIBUTION = """\
 The texts are articles of Wikipedia by its authors, under \
 [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/) (older parts also under the GFDL). \
@@ -63,7 +61,8 @@ _WIKIDATA = "Wikidata's ids and sitelinks are under [CC0](https://creativecommon
 @dataclass(frozen=True)
 class Card:
     """What a card is written from. `languages`: codes for the hub, that of the texts first; `manifest`: of the dataset,
-    None where it has none; `counts`: names and values of the table of sizes."""
+    None where it has none; `of_wikipedia`: whether Wikipedia is where the texts are from; `counts`: names and values of
+    the table of sizes."""
 
     name: str
     license: str
@@ -71,6 +70,7 @@ class Card:
     dataset: "Dataset"
     manifest: Mapping[str, Any] | None
     sources: Sequence[Source]
+    of_wikipedia: bool
     counts: Sequence[tuple[str, str]]
     examples: Examples
 
@@ -105,30 +105,45 @@ class Card:
             "license": self.license,
             "size_categories": [size],
             "task_categories": ["text-generation"],
-            "tags": ["leia", "wikipedia", "wikidata", "entities"],
+            "tags": ["leia", *(["wikipedia"] if self.of_wikipedia else []), "wikidata", "entities"],
             "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
         }
 
     def _about(self) -> str:
+        texts = "Articles of Wikipedia" if self.of_wikipedia else "Texts"
         if "input_ids" not in self.dataset.column_names:
-            return f"{_ARTICLES} The corpus of {_METHOD}."
+            return f"{_ARTICLES.format(texts=texts)} The corpus of {_METHOD}."
         options = (self.manifest or {}).get("options", {})
         tokenizer = options.get("tokenizer", {}).get("name")
         of_whom = f" of the tokenizer of {markdown(tokenizer)}" if tokenizer else ""
-        pivot = markdown(", ".join(options.get("name_languages") or [options.get("pivot_language", "en")]))
-        return f"{_ENCODED.format(of_whom=of_whom, pivot=pivot)} For {_METHOD}, which inserts these names in training."
+        about = _ENCODED.format(texts=texts, of_whom=of_whom, whose=self._whose_names(options))
+        return f"{about} For {_METHOD}, which inserts these names in training."
+
+    def _whose_names(self, options: Mapping[str, Any]) -> str:
+        languages = markdown(", ".join(options.get("name_languages") or [options.get("pivot_language", "en")]))
+        if file := options.get("names_file"):
+            whose = f" in the file `{markdown(file)}`"
+        elif self.of_wikipedia:
+            whose = f" in the Wikipedia of the language `{languages}`"
+        else:
+            whose = f" in the language `{languages}`, from the text's own links or from Wikipedia"
+        control = "; then the names were exchanged: each entity has another one's, as a control"
+        return whose + (control if options.get("shuffle_names") is not None else "")
 
     def _columns(self) -> list[list[str]]:
         schema = self.dataset.features.arrow_schema
+        said = dict(_COLUMNS)
+        if "anchors" in schema.names and schema.field("anchors").type.value_type.get_field_index("name") >= 0:
+            said["anchors"] += _OWN_NAMES
         unknown = "not a column of LEIA"
-        return [[f"`{field.name}`", markdown(str(field.type)), _COLUMNS.get(field.name, unknown)] for field in schema]
+        return [[f"`{field.name}`", markdown(str(field.type)), said.get(field.name, unknown)] for field in schema]
 
     def _example_section(self) -> list[str]:
         head, rows, note = self.examples
         return ["## Examples", note, markdown_table(head, [list(map(markdown, row)) for row in rows])]
 
     def _licence_section(self) -> str:
-        if self.license != LICENSE:
+        if self.license != LICENSE or not self.of_wikipedia:
             return f"{_OTHER_LICENCE.format(license=self.license)}\n\n{_WIKIDATA}"
         host = self.languages[0] if self.languages else "<language>"
         history = f"`https://{host}.wikipedia.org/w/index.php?action=history&title=TITLE`"

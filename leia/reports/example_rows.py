@@ -33,11 +33,19 @@ def examples_of_articles(preprocessed: "Dataset") -> Examples:
 def _beginning(row: dict[str, Any]) -> list[str]:
     text = row["text"]
     links = [
-        f"{text[anchor['start'] : anchor['end']]} → {anchor['title']} ({anchor['wikidata_id'] or 'no id'})"
+        f"{text[anchor['start'] : anchor['end']]} → {_target(anchor)}"
         for anchor in row["anchors"]
         if anchor["end"] <= _CHARACTERS
     ]
     return [row["title"], text[:_CHARACTERS] + "…" * (len(text) > _CHARACTERS), "; ".join(links)]
+
+
+def _target(anchor: dict[str, Any]) -> str:
+    """The name that the text itself gives, else the page."""
+    if name := anchor.get("name"):
+        return name
+    title, qid = anchor["title"], anchor["wikidata_id"]
+    return f"{title} ({qid or 'no id'})" if title else qid
 
 
 def examples_of_training(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase | None") -> Examples:
@@ -56,17 +64,28 @@ def examples_of_training(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase
 
     tags = add_entity_name_tags(tokenizer)
     texts = TokenTexts(tokenizer)
-    rows = [[title, texts.join(_with_names(articles[k], tags))] for k, title in enumerate(titles)]
+    several = articles.languages > 1
+    rows = []
+    for k, title in enumerate(titles):
+        article = articles[k]._replace(names=_first_names(articles[k].names, articles.languages))
+        rows.append([title, texts.join(_with_names(article, tags))])
     note = (
-        f"The first {_TOKENS} tokens of the first articles as text, with the name of each entity after it, between two "
-        "tags: as training reads them when every name is inserted. The names and tags are not in `input_ids`."
+        f"The first {_TOKENS} tokens of the first articles as text, with the name of each entity"
+        f"{' in the first language that names it' if several else ''} after it, between two tags: as training reads "
+        "them when every name is inserted. The names and tags are not in `input_ids`."
     )
     return Examples(["title", "text with names"], rows, note)
 
 
 def _counts(article: EncodedArticle) -> list[str]:
     names = sum(map(len, article.names))
-    return [f"{number:,}" for number in (len(article.input_ids), len(article.names), names)]
+    return [f"{number:,}" for number in (len(article.input_ids), len(article.start_positions), names)]
+
+
+def _first_names(names: Sequence[memoryview], languages: int) -> list[memoryview]:
+    """Of each entity's names in several languages the first that there is."""
+    of_entities = (names[start : start + languages] for start in range(0, len(names), languages))
+    return [next(filter(len, of_entity), of_entity[0]) for of_entity in of_entities]
 
 
 def _with_names(article: EncodedArticle, tags: tuple[int, int]) -> list[int]:

@@ -9,7 +9,6 @@ dataset_manifest.json   of the dataset, where it has one
 import json
 import re
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ import click
 import pyarrow.compute as pc
 
 from leia.base.datasets import open_articles, open_training_dataset
-from leia.base.errors import AlreadyComplete, InputError, UsageError
+from leia.base.errors import AlreadyComplete, UsageError
 from leia.base.outputs import NewFolder
 from leia.base.step import Step, open_step, read_manifest
 from leia.base.text import to_json
-from leia.reports.dataset_card import Card
+from leia.corpus.titles import check_language
+from leia.reports.dataset_card import LICENSE, Card
 from leia.reports.example_rows import examples_of_articles, examples_of_training
 from leia.reports.lineage import Source, all_sources, sources_of
 from leia.reports.parquet_export import DATA_FOLDER, export_parquet
@@ -35,33 +35,22 @@ STEP = "push_dataset"
 DATASET_MANIFEST = "dataset_manifest.json"
 
 
-class NewHubFolder(NewFolder):
-    """Refuses a folder that this step has not made: `data` and `README.md` are names that many use."""
-
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(path, ("README.md", DATA_FOLDER, DATASET_MANIFEST, ".cache"))
-
-    def open(self) -> AbstractContextManager[tuple[Path, Path]]:
-        folder = Path(self.path)
-        if folder.is_dir() and any(folder.iterdir()) and (read_manifest(folder) or {}).get("step") != STEP:
-            raise InputError(f"{folder}: holds what this step did not write; name a new folder")
-        return super().open()
-
-
 def write_hub_folder(
     source: "HubDataset",
     output_dir: str,
-    license: str,
+    given_license: str | None,
     shard_bytes: int,
     model_name: str | None = None,
     trust_remote_code: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write the folder; where it is complete already, only say so: it may still have to be pushed."""
+    license = source.license(given_license)
     tokenizer = source.tokenizer(model_name, trust_remote_code)
     options = source.options(license, shard_bytes, model_name)
     try:
-        with open_step(STEP, [source.folder], NewHubFolder(output_dir), options, overwrite) as step:
+        output = NewFolder(output_dir, ("README.md", DATA_FOLDER, DATASET_MANIFEST, ".cache"), made_by=STEP)
+        with open_step(STEP, [source.folder], output, options, overwrite) as step:
             source.write(step, license, shard_bytes, tokenizer)
     except AlreadyComplete as complete:
         click.echo(complete)
@@ -80,7 +69,20 @@ class HubDataset:
         self.is_encoded = _is_encoded(self.folder)
         self.dataset = open_training_dataset(dataset_dir) if self.is_encoded else open_articles(dataset_dir)
         self.sources = sources_of(self.manifest, self.folder, given)
-        self.languages = list(languages) or self._languages()
+        made_by = [one.get("step") for one in (self.manifest, *(s.manifest for s in all_sources(self.sources))) if one]
+        self.of_wikipedia = "import_articles" not in made_by
+        self.languages = list(map(check_language, languages)) or self._languages()
+
+    def license(self, given: str | None) -> str:
+        """Raises `UsageError` where it must be given, or is no name of the hub's."""
+        if given is None and not self.of_wikipedia:
+            raise UsageError(
+                f"missing --license: the texts of {self.folder} are from elsewhere than Wikipedia "
+                "(import_articles.py); name theirs"
+            )
+        if given is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", given):
+            raise UsageError(f"--license is {given!r}; expected a name as the hub has it, such as mit or cc-by-4.0")
+        return given or LICENSE
 
     def _languages(self) -> list[str]:
         """The languages of the texts, then those of the names."""
@@ -124,7 +126,8 @@ class HubDataset:
         counts = [*self._counts(), ("bytes of the Parquet files", f"{size:,}")]
         name = self.folder.resolve().name
         languages = [code.partition("-")[0] for code in self.languages]
-        card = Card(name, license, languages, self.dataset, self.manifest, self.sources, counts, examples)
+        whence = (self.manifest, self.sources, self.of_wikipedia)
+        card = Card(name, license, languages, self.dataset, *whence, counts, examples)
         (step.target / "README.md").write_text(str(card), encoding="utf-8")
 
     def _counts(self) -> list[tuple[str, str]]:

@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.datasets import EncodedArticle, open_articles
-from leia.base.errors import DropReason, InputError
+from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts
 from leia.data.alignment import Aligner, drop_reason
-from leia.data.encoding import distinct_qids
-from leia.data.names import NameRule, read_pivot_titles
+from leia.data.name_choice import NameChoice
+from leia.data.names import EntityNames
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,7 @@ class LinkExplainer:
     ) -> None:
         self._folder = preprocessed_dataset_dir
         self._rows = open_articles(preprocessed_dataset_dir)
-        rule = NameRule.of_manifest(manifest)
-        self._titles = read_pivot_titles(wikidata_id_file, distinct_qids(self._rows), rule, Counts())
+        self._names = _names_of_build(manifest, wikidata_id_file, self._rows)
         self._max_length = (manifest or {}).get("options", {}).get("max_length")
         self._aligner = Aligner(deepcopy(tokenizer))
         self.language: str = self._rows[0]["language"]
@@ -84,7 +86,7 @@ class LinkExplainer:
         offsets = self._aligner.offsets(text)[:end]
         links, numbers = [], count()
         for anchor, start, stop in zip(anchors, first, last, strict=True):
-            name, reason = self._titles.name_of(anchor["wikidata_id"])
+            name, reason = self._name_of(anchor)
             reason = reason or drop_reason(start, stop, end)
             if reason is not None:
                 touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
@@ -95,10 +97,29 @@ class LinkExplainer:
                     start,
                     stop,
                     entity,
-                    anchor["title"] or anchor["wikidata_id"] or "",
+                    anchor["title"] or anchor.get("name") or anchor["wikidata_id"] or "",
                     anchor["wikidata_id"],
                     name,
                     reason,
                 )
             )
         return ids, links
+
+    def _name_of(self, anchor: Mapping[str, Any]) -> tuple[str | None, DropReason | None]:
+        own, qid = anchor.get("name"), anchor["wikidata_id"]
+        if own is None and qid is None:
+            return None, DropReason.NO_QID
+        found = self._names.get(qid if own is None else f"={own}", DropReason.NO_PIVOT_TITLE)
+        return (None, found) if isinstance(found, DropReason) else (found, None)
+
+
+def _names_of_build(manifest: Mapping[str, Any] | None, wikidata_id_file: str, articles: "Dataset") -> EntityNames:
+    """The names by which the dataset with this manifest was built. Raises `UsageError` for those of a file or in
+    several languages, whose files are not asked for."""
+    choice = NameChoice.of_manifest(manifest)
+    if choice.names_file is not None or len(choice.languages) > 1:
+        what = "a file" if choice.names_file else "several languages"
+        raise UsageError(
+            f"links to names of {what} are not explained; leave --preprocessed_dataset_dir and --wikidata_id_file out"
+        )
+    return choice.read([wikidata_id_file], articles, Counts())[choice.languages[0]]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from leia.base.step import Tally
 from leia.base.text import one_line
+from leia.data.article_encoder import entity_keys
 from leia.data.names import PivotTitles
 
 if TYPE_CHECKING:
@@ -41,16 +42,18 @@ def dataset_statistics(dataset: "Dataset", manifest: Mapping[str, Any] | None) -
 
 
 def link_statistics(preprocessed: "Dataset", manifest: Mapping[str, Any] | None, titles: PivotTitles) -> dict[str, Any]:
-    """How many links give a name, and why the others do not, by the rule of the build (`PivotTitles.name_of`).
+    """How many links give a name, and why the others do not, by the rule of the build (`PivotTitles.name_of`; a name
+    that an anchor itself has is its name).
 
     `links` is what the preprocessing kept and dropped, None without a manifest; `anchors` are those that it kept. The
     build drops some more of them: those that do not lie on token boundaries.
     """
     table = preprocessed.data.table
-    qids = pc.value_counts(pa.chunked_array([c.flatten().field("wikidata_id") for c in table["anchors"].chunks]))
+    keys = pc.value_counts(pa.chunked_array([entity_keys(chunk.flatten()) for chunk in table["anchors"].chunks]))
     anchors, names = Tally("anchors"), Counter()
-    for qid, count in zip(qids.field("values").to_pylist(), qids.field("counts").to_pylist(), strict=True):
-        name, reason = titles.name_of(qid)
+    for key, count in zip(keys.field("values").to_pylist(), keys.field("counts").to_pylist(), strict=True):
+        own = key is not None and key.startswith("=")
+        name, reason = (key[1:], None) if own else titles.name_of(key)
         if name is None:
             anchors.drop(reason, count)
         else:
@@ -148,7 +151,7 @@ def describe_links(statistics: Mapping[str, Any]) -> str:
     lines.append(_share("names (before token boundaries)", anchors["kept"], total))
     lines.append(f"{statistics['distinct_names']:,} distinct names")
     if links is None:
-        lines.append("links that the preprocessing dropped are not known: the dataset has no manifest.json")
+        lines.append("links that were dropped before are not known: no manifest.json counts them")
     return "\n".join([*lines, *_describe_names(statistics)])
 
 

@@ -1,6 +1,5 @@
 """A model with new tokens for a language, made from its articles, and a report of what they change."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +8,9 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from leia.base.errors import InputError, UsageError
+from leia.base.errors import UsageError
 from leia.base.outputs import NewFolder, system_errors
-from leia.base.step import FilesIn, Step, read_manifest
+from leia.base.step import FilesIn, Step
 from leia.base.text import to_json
 from leia.data.longer_tokenizer import save_longer_tokenizer
 from leia.data.names import PivotTitles
@@ -51,17 +50,9 @@ class Extension:
     trust_remote_code: bool = False
 
 
-class NewModel(NewFolder):
+def new_model(path: str | Path) -> NewFolder:
     """The folder of the model. One that holds anything else than an earlier output of this step is refused."""
-
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(path, (*MODEL_FILES, "special_tokens_map.json", "*.py", REPORT))
-
-    def open(self) -> AbstractContextManager[tuple[Path, Path]]:
-        path = Path(self.path)
-        if path.is_dir() and any(path.iterdir()) and (read_manifest(path) or {}).get("step") != STEP:
-            raise InputError(f"{path}: holds what this step did not make; name a new folder or an earlier output of it")
-        return super().open()
+    return NewFolder(path, (*MODEL_FILES, "special_tokens_map.json", "*.py", REPORT), made_by=STEP)
 
 
 def model_input(model_name: str) -> list[FilesIn]:
@@ -78,9 +69,9 @@ def split_articles(articles: "Dataset", extension: Extension, source: str) -> tu
             "are left to learn from"
         )
     learnt, held = hold_out(articles, number)
-    assert held is not None  # at least one is held out
     if len(learnt) > extension.max_articles:
-        learnt = hold_out(learnt, extension.max_articles)[1] or learnt
+        _, learnt = hold_out(learnt, extension.max_articles)
+    assert learnt is not None and held is not None  # at least one is held out
     return learnt, held
 
 
@@ -106,11 +97,13 @@ def extend(
     with system_errors():
         longer = save_longer_tokenizer(tokenizer, new, step.target)
     names = names_of_tokens(new, longer, first, names_of_mentions(learnt, titles)) if titles else {}
+    had = lengthen(model, first, first)
+    if had < first:  # the tokenizer has tokens that the model has no rows for
+        fill(model, had, dict.fromkeys(range(had, first)))
     losses = {"before": text_loss(model, tokenizer, held["text"][:], "loss before")}
-    had = lengthen(model, first, count_ids(longer))
-    without_rows = dict.fromkeys(range(had, first))  # tokens of the old tokenizer that the model had no rows for
+    lengthen(model, first, count_ids(longer))
     for start in starts_to_compare(extension.start, with_names=titles is not None):
-        fill(model, min(first, had), without_rows | sources(start, new, first, names, tokenizer))
+        fill(model, min(first, had), sources(start, new, first, names, tokenizer))
         losses[start] = text_loss(model, longer, held["text"][:], f"loss, start by {start}")
     links = {name: links_on_boundaries(one, held) for name, one in (("before", tokenizer), ("after", longer))}
     report = make_report(new, first, tokenizer, names, losses, links)

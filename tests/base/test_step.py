@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from leia.base.errors import AlreadyComplete, InputError, MissingInput
+from leia.base.errors import AlreadyComplete, InputError, MissingInput, UsageError
 from leia.base.outputs import NewFile, NewFiles, NewFolder
-from leia.base.step import Counts, open_step
+from leia.base.step import Counts, FilesIn, open_step
 
 
 def run(tmp_path, options=None, overwrite=False, text="rows"):
@@ -52,6 +52,44 @@ def test_a_rerun_works_only_where_the_output_is_not_what_it_would_make(tmp_path,
     else:
         run(tmp_path, options, text="new rows")
         assert (tmp_path / "out.tsv").read_text() == "new rows"
+
+
+def test_a_rerun_knows_inputs_by_their_order_and_by_what_small_ones_hold(tmp_path):
+    files = [tmp_path / folder / "in.txt" for folder in ("a", "b")]
+    output = NewFile(tmp_path / "out.tsv")
+    for number, path in enumerate(files):
+        path.parent.mkdir()
+        path.write_text(f"input {number}")
+
+    def is_made_again(*inputs):
+        try:
+            with open_step("join", inputs, output) as step:
+                step.target.write_text("rows")
+        except AlreadyComplete:
+            return False
+        return True
+
+    assert is_made_again(*files) and not is_made_again(*files)
+    assert is_made_again(files[1], files[0]), "two inputs of one name"
+    assert is_made_again(files[1]) and not is_made_again(files[1])
+    files[1].write_text("INPUT 1")  # corrected by hand, of the same length
+    assert is_made_again(files[1]) and not is_made_again(files[1])
+
+
+@pytest.mark.parametrize("kind", ["file", "files", "folder", "files of a folder"])
+def test_an_input_is_never_replaced(tmp_path, source, kind):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.tsv").write_text("rows")
+    reads, output = {
+        "file": (source, NewFile(tmp_path / "folder/../in.txt")),
+        "files": (source, NewFiles({"a": tmp_path / "x", "b": source}, tmp_path / "manifest.json")),
+        "folder": (folder, NewFolder(folder, ("*.tsv",))),
+        "files of a folder": (FilesIn(folder, ("*.tsv",)), NewFolder(folder, ("*.tsv",))),
+    }[kind]
+    with pytest.raises(UsageError, match=r"is an input of this step, .* name another"), open_step("s", [reads], output):
+        pytest.fail("it began")
+    assert source.read_text() == "input" and (folder / "a.tsv").read_text() == "rows"
 
 
 def test_overwrite_makes_it_again(tmp_path, source):

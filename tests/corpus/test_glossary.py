@@ -61,6 +61,11 @@ def test_a_reader_would_mark_the_same(name):
     assert all(text[match.start : match.end] == match.term for match in found)
 
 
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200c", "\u200d", "\u2060"])
+def test_what_is_not_seen_ends_no_word(unseen):
+    assert Linker({"Rhein": "Rhine"}).find(f"Rhein{unseen}au", Tally("places")) == []
+
+
 def test_positions_are_characters():
     (match,) = Linker({"京": "Kyo"}).find("é😀𠮷 京", Tally("places"))
     assert match == (4, 5, "京")
@@ -102,7 +107,7 @@ def test_a_mark_begins_nothing_and_the_ends_are_boundaries(text):
 
 BAD_GLOSSARIES = [
     ("a\tA\n\tB\n", ":2: expected term<TAB>English name, found an empty term"),
-    ("a\tA\n b \t \n", ":2: expected term<TAB>English name, found an empty name"),
+    ("a\tA\n b \t \n", ":2: expected term<TAB>English name, found an empty English name"),
     ("a\tA\nb\n", ":2: expected term<TAB>English name, found 'b"),
     ("a\tA\n\n", ":2: expected term<TAB>English name, found '"),
     ("a\tA\tmore\n", ":1: expected term<TAB>English name, found 2 tabs"),

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, run_here
-from datasets import load_from_disk
+from datasets import Dataset, DatasetDict, load_from_disk
 
 from leia.base.datasets import NAMED_SCHEMA, PREPROCESSED_SCHEMA
 from leia.base.errors import DropReason
@@ -193,7 +193,7 @@ BAD_TEXTS = [
     (b'{"text": "a\xff"}\n', "texts:1: expected a JSON object with a text"),
     (b"title,text\n", "texts:1: expected a JSON object with a text"),
     (b'{"text": " "}\n', "texts: expected texts, found 1 rows without one"),
-    (b"", "texts: expected texts, found 0 rows without one"),
+    (b"", "texts: expected texts, found no row"),
     (gzip.compress(b'{"text": "a"}\n' * 999, mtime=0)[:-9], "texts: breaks off or is corrupt after line"),
     (zstd(b'{"text": "a"}\n' * 999)[:-9], "texts: breaks off or is corrupt after line"),
     (b"PAR1 and no more", "texts: is no whole Parquet file after row 0"),
@@ -208,6 +208,27 @@ def test_what_is_no_text_is_one_line_with_its_place(tmp_path, content, message, 
     result = run_here("import_articles.py", *given)
     assert result.exit_code == 1 and f"error: {tmp_path}/{message}" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_mark_that_editors_put_at_the_start_of_a_file_is_passed_over(tmp_path):
+    (tmp_path / "texts").write_bytes(b'\xef\xbb\xbf{"text": "a"}\n')
+    given = ["--text_files", tmp_path / "texts", "--language", "es", "--output_dir", tmp_path / "out"]
+    assert run_here("import_articles.py", *given).exit_code == 0
+    assert load_from_disk(tmp_path / "out")["text"][:] == ["a"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_folder_of_datasets_is_read_whatever_its_path_and_its_path_is_not_kept(tmp_path, several):
+    dataset = Dataset.from_list([{"text": "a"}, {"text": "b"}])
+    (DatasetDict({"train": dataset}) if several else dataset).save_to_disk(tmp_path / "secret/texts")
+    given = ["--text_dataset", f"{tmp_path}/secret/texts/", "--language", "es", "--output_dir", tmp_path / "out"]
+    result = run_here("import_articles.py", *given)
+    assert result.exit_code == 0, result.stderr
+    found = load_from_disk(tmp_path / "out")
+    assert found["text"][:] == ["a", "b"] and found["title"][0] == "texts: row 1"
+    assert "secret" not in (tmp_path / "out/manifest.json").read_text()
+    given[1] = given[1].rstrip("/")
+    assert "complete already" in run_here("import_articles.py", *given).stdout
 
 
 def test_a_parquet_file_says_its_columns_and_its_rows(tmp_path):

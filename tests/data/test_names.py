@@ -105,7 +105,7 @@ def test_every_entity_gets_the_name_of_another_one(drawn, seed):
 
 def test_a_names_file_gives_names_as_they_are(tmp_path):
     path = tmp_path / "names.tsv"
-    path.write_text("Q1\tFuego (elemento)\nQ2\tList of x\nQ3\tx\n", encoding="utf-8")
+    path.write_text("\ufeffQ1\tFuego (elemento)\r\nQ2\t List of x \nQ3\tx\n", encoding="utf-8")
     assert read_names_file(path, {"Q1", "Q2", "Q4"}) == {"Q1": "Fuego (elemento)", "Q2": "List of x"}
 
 
@@ -115,8 +115,8 @@ def test_a_names_file_gives_names_as_they_are(tmp_path):
         ("Q1\tFire\nfire\tQ1\n", ":2: expected a Wikidata id such as Q3196, found 'fire'"),
         ("Q0\tFire\n", ":1: expected a Wikidata id"),
         ("Q1\tFire\nQ1\tBlaze\n", ":2: Q1 has the name 'Fire' above"),
-        ("Q1\t \n", ":1: expected a name for Q1, found nothing"),
-        ("Q1 Fire\n", ":1: expected QID<tab>name, found 'Q1 Fire"),
+        ("Q1\t \n", ":1: expected QID<TAB>name, found an empty name"),
+        ("Q1 Fire\n", ":1: expected QID<TAB>name, found 'Q1 Fire"),
         ("Q9\tFire\n", "has a name for none of the entities that the articles link to"),
         ("", "has a name for none"),
     ],

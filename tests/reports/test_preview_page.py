@@ -13,11 +13,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from conftest import run_here
 from datasets import Dataset, load_from_disk
 from transformers import AutoTokenizer
 
 from leia.base.datasets import EncodedArticles
-from leia.base.errors import InputError
+from leia.base.errors import InputError, UsageError
 from leia.base.step import read_manifest
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.insertion import STRATEGIES
@@ -350,6 +351,24 @@ def test_every_link_is_explained_as_the_build_counted_it(sample_corpus, language
             assert source[row]["text"][anchor["start"] : anchor["end"]] in shown, "its tokens hold the anchor's text"
     tally = manifest["tally"]["anchors"]
     assert reasons.pop(None) == tally["kept"] and dict(reasons) == tally["dropped"]
+
+
+def test_links_of_a_build_with_exchanged_names_are_explained_and_those_of_a_file_are_refused(sample_corpus, tmp_path):
+    wiki, ids = sample_corpus.wikis["es"], sample_corpus.pivot_ids
+    build = ["--model_name", sample_corpus.tiny_model, "--preprocessed_dataset_dir", wiki.preprocessed]
+    build += ["--num_workers", 1, "--output_dir"]
+    (tmp_path / "names.tsv").write_text("".join(f"Q{k}\tname {k}\n" for k in range(1, 20_000)))
+    tokenizer = AutoTokenizer.from_pretrained(sample_corpus.tiny_model)
+    for name, options in (("shuffled", ["--wikidata_id_file", ids, "--shuffle_names", 3]),
+                          ("of file", ["--names_file", tmp_path / "names.tsv"])):  # fmt: skip
+        result = run_here("build_wikipedia_dataset.py", *build, tmp_path / name, *options)
+        assert result.exit_code == 0, result.stderr
+    folder = tmp_path / "shuffled"
+    explainer = LinkExplainer(str(wiki.preprocessed), str(ids), tokenizer, read_manifest(folder))
+    (link, *_) = explainer.explain(0, EncodedArticles(load_from_disk(str(folder)))[0])
+    assert link.name not in (None, link.title)
+    with pytest.raises(UsageError, match="links to names of a file are not explained; leave"):
+        LinkExplainer(str(wiki.preprocessed), str(ids), tokenizer, read_manifest(tmp_path / "of file"))
 
 
 @pytest.mark.parametrize("wrong", ["preprocessed", "ids", "tokenizer"])

@@ -4,6 +4,7 @@ folder, and what goes wrong is one line."""
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -94,6 +95,60 @@ def test_without_tokenizer_manifest_and_sources_the_card_says_so(sample_corpus, 
     assert f"| {len(row['input_ids']):,} | {len(row['entity_start_positions'])} | {names} |" in card
 
 
+def test_texts_from_elsewhere_need_a_licence_and_are_not_called_wikipedia(sample_corpus, tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"text": "a b", "spans": [{"start": 0, "end": 1, "name": "A"}]}\n')
+    given = ["--text_files", tmp_path / "t.jsonl", "--language", "es", "--output_dir", tmp_path / "articles"]
+    assert run_here("import_articles.py", *given).exit_code == 0
+    build = ["--model_name", sample_corpus.tiny_model, "--preprocessed_dataset_dir", tmp_path / "articles"]
+    build += ["--num_workers", 1, "--pivot_language", "de", "--output_dir", tmp_path / "dataset"]
+    assert run_here("build_wikipedia_dataset.py", *build).exit_code == 0
+    for kind, said in (("articles", "a → A"), ("dataset", "in the language `de`, from the text's own links")):
+        push = ["push_dataset.py", "--dataset_dir", tmp_path / kind, "--output_dir", tmp_path / f"{kind}-hub"]
+        refused = run_here(*push)
+        assert refused.exit_code == 2 and "missing --license: the texts of" in refused.stderr
+        assert run_here(*push, "--license", "cc-by-sa-4.0").exit_code == 0
+        card = (tmp_path / f"{kind}-hub/README.md").read_text(encoding="utf-8")
+        assert said in card and "Articles of Wikipedia" not in card and "by its authors" not in card
+        assert "wikipedia" not in header_of(tmp_path / f"{kind}-hub")["tags"]
+        assert ("`name` where the text itself gives one" in card) == (kind == "articles")
+    for options, said in (
+        (["--license", "my licence"], "--license is 'my licence'"),
+        (["--languages", "es x"], "'es x'"),
+    ):
+        failed = run_here(*push, *options)
+        assert failed.exit_code == 2 and said in failed.stderr and failed.stderr.count("\n") == 1
+
+
+def test_names_in_several_languages_and_exchanged_ones_are_told_as_what_they_are(sample_corpus, tmp_path):
+    build = ["build_wikipedia_dataset.py", "--model_name", sample_corpus.tiny_model, "--num_workers", 1]
+    build += [
+        "--preprocessed_dataset_dir",
+        sample_corpus.wikis["es"].preprocessed,
+        "--output_dir",
+        tmp_path / "dataset",
+    ]
+    push = ["push_dataset.py", "--dataset_dir", tmp_path / "dataset", "--output_dir", tmp_path / "hub"]
+    ids = sample_corpus.pivot_ids
+    german = tmp_path / "de-wikidata-ids.tsv"
+    german.write_text(re.sub(r"(?m)^", "Das ", ids.read_text(encoding="utf-8")).removesuffix("Das "), encoding="utf-8")
+    several = ["--name_languages", "en,de", "--wikidata_id_file", ids, "--wikidata_id_file", german]
+    assert run_here(*build, *several).exit_code == 0
+    assert run_here(*push).exit_code == 0
+    row = load_from_disk(str(tmp_path / "dataset"))[0]
+    assert (
+        f"| {len(row['input_ids']):,} | {len(row['entity_start_positions'])} |"
+        in (tmp_path / "hub/README.md").read_text()
+    )
+    assert run_here(*push, "--model_name", sample_corpus.tiny_model).exit_code == 0
+    card = (tmp_path / "hub/README.md").read_text(encoding="utf-8")
+    assert "in the first language that names it" in card and "translate\\> Das" not in card
+    failed = run_here(*build, *several, "--shuffle_names", 1)
+    assert failed.exit_code == 2 and "--shuffle_names is for names in one language" in failed.stderr
+    assert run_here(*build, "--wikidata_id_file", ids, "--shuffle_names", 1).exit_code == 0
+    assert run_here(*push).exit_code == 0
+    assert "each entity has another one's, as a control" in (tmp_path / "hub/README.md").read_text(encoding="utf-8")
+
+
 def test_the_same_command_again_does_nothing_and_another_rewrites(sample_corpus, tmp_path):
     wiki = sample_corpus.wikis["es"]
     push(wiki, tmp_path)
@@ -109,7 +164,7 @@ def test_the_same_command_again_does_nothing_and_another_rewrites(sample_corpus,
 def test_a_folder_of_somebody_else_is_not_replaced(sample_corpus, tmp_path, name):
     (tmp_path / "hub" / name).mkdir(parents=True)
     result = push(sample_corpus.wikis["es"], tmp_path)
-    assert result.exit_code == 1 and "holds what this step did not write" in result.stderr
+    assert result.exit_code == 1 and "holds what this step did not make" in result.stderr
     assert (tmp_path / "hub" / name).is_dir()
 
 

@@ -121,6 +121,17 @@ def test_links_that_share_a_name_and_links_without_an_id_are_counted():
     }
 
 
+def test_a_name_that_a_link_has_itself_is_counted():
+    anchors = [
+        {"start": 0, "end": 1, "title": None, "wikidata_id": qid, "name": name}
+        for qid, name in (("Q1", None), (None, "Fire"), (None, None), (None, "Fire"))
+    ]
+    dataset = Dataset.from_list([{"title": "", "language": "ja", "text": "a", "anchors": anchors}])
+    statistics = link_statistics(dataset, None, PivotTitles({"Q1": "Water"}))
+    assert statistics["top_names"] == [["Fire", 2], ["Water", 1]]
+    assert statistics["anchors"]["dropped"] == {"no Wikidata id": 1}
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_a_broken_manifest_is_named(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)

@@ -3,6 +3,7 @@ rows start; bad input."""
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from conftest import ROOT, run_here
 from datasets import load_from_disk
 from evaluation_sample import XCSR
 from tokenizers import Tokenizer, models
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from leia.base.errors import DropReason
 from leia.data.longer_tokenizer import save_longer_tokenizer
@@ -219,8 +220,24 @@ def test_bad_input_is_one_line_and_leaves_nothing(small, sample_corpus, tmp_path
     assert not out.parent.exists()
 
 
-def test_a_folder_that_is_not_of_this_step_is_refused_though_it_looks_like_it(small, extended, sample_corpus):
+def test_a_folder_that_is_not_of_this_step_is_refused_though_it_looks_like_it(small, sample_corpus, tmp_path):
     before = {path.name: path.read_bytes() for path in small.iterdir()}
-    line = last_line(extend(small, sample_corpus.wikis["ja"].preprocessed, small), 1)
-    assert f"{small}: holds what this step did not make; name a new folder" in line
-    assert {path.name: path.read_bytes() for path in small.iterdir()} == before
+    line = last_line(extend(small, sample_corpus.wikis["ja"].preprocessed, small), 2)
+    assert f"{small}: is an input of this step" in line
+    other = shutil.copytree(small, tmp_path / "other")
+    line = last_line(extend(small, sample_corpus.wikis["ja"].preprocessed, other), 1)
+    assert f"{other}: holds what this step did not make; name" in line
+    for folder in (small, other):
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_tokens_without_rows_in_the_model_get_some_before_anything_is_measured(small, sample_corpus, tmp_path):
+    """As for training: a model may have fewer rows than its tokenizer has tokens."""
+    fewer = shutil.copytree(small, tmp_path / "fewer")
+    model = AutoModelForCausalLM.from_pretrained(fewer)
+    model.resize_token_embeddings(len(AutoTokenizer.from_pretrained(fewer)) - 40)
+    model.save_pretrained(fewer)
+    result = extend(fewer, sample_corpus.wikis["ja"].preprocessed, tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    rows = AutoModelForCausalLM.from_pretrained(tmp_path / "out").get_input_embeddings().num_embeddings
+    assert rows == len(AutoTokenizer.from_pretrained(tmp_path / "out"))
