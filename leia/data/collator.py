@@ -1,6 +1,6 @@
 """Blocks to a batch with labels: no loss at padding, none at the tags, and by option none on the inserted names."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,7 +51,7 @@ class LeiaDataCollator:
         for row, sequence in enumerate(sequences):
             attention_mask[row, : len(sequence)] = 1
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
-        ignored = self.are_tags(input_ids) | (input_ids == self.padding_token_id)
+        ignored = _is_one_of(input_ids, [self.padding_token_id, *self._tags])
         if any("entity_name_mask" in feature for feature in features):
             batch["entity_name_mask"] = self._name_mask(features, input_ids)
         if self.disable_entity_name_token_loss:
@@ -70,8 +70,8 @@ class LeiaDataCollator:
 
     def names_by_tags(self, input_ids: torch.Tensor) -> torch.Tensor:
         """`entity_name_mask` between the tags of any pair; pairs may share a tag."""
-        opening, closing = (_is_one_of(input_ids, {pair[side] for pair in self.tag_ids}) for side in (0, 1))
-        return _mask_between(opening, closing)
+        opening, closing = (sorted({pair[side] for pair in self.tag_ids}) for side in (0, 1))
+        return _mask_between(_is_one_of(input_ids, opening), _is_one_of(input_ids, closing))
 
     def _name_mask(self, features: Sequence[dict[str, Any]], input_ids: torch.Tensor) -> torch.Tensor:
         """The masks that blocks carry; by the tags for blocks that carry none, beside others of the batch that do."""
@@ -84,9 +84,11 @@ class LeiaDataCollator:
         return names
 
 
-def _is_one_of(input_ids: torch.Tensor, ids: Collection[int]) -> torch.Tensor:
-    found = torch.zeros_like(input_ids, dtype=torch.bool)
-    for one in ids:  # few: faster than torch.isin
+def _is_one_of(input_ids: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
+    if not ids:
+        return torch.zeros_like(input_ids, dtype=torch.bool)
+    found = input_ids == ids[0]
+    for one in ids[1:]:  # few: faster than torch.isin
         found |= input_ids == one
     return found
 
