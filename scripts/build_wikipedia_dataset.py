@@ -57,7 +57,7 @@ def main(
     **names: Any,
 ) -> None:
     from leia.base.datasets import NewDataset, open_articles, save_dataset, training_schema
-    from leia.base.step import open_step
+    from leia.base.step import open_step, read_manifest
     from leia.data.encoding import encode_dataset, with_greatest_id
     from leia.data.names import note_on_match
     from leia.data.suitability import check_suitability
@@ -80,6 +80,8 @@ def main(
         entity_names = choice.read(wikidata_id_file, articles, step)
         how = {"in_text": choice.names_in_text, "sentences": choice.sentences, "facts": step.facts}
         encoded = encode_dataset(articles, tokenizer, entity_names, max_length, num_workers, step, **how)
+        if (read_manifest(preprocessed_dataset_dir) or {}).get("step") == "import_articles":
+            step.facts["texts"] = "imported"
         save_dataset(step.target, schema, with_greatest_id(encoded, step.facts))
         step.notes += note_on_match(step.count("anchors"), choice.names_file)
 

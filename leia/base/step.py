@@ -220,8 +220,10 @@ def was_made_from(
 
 
 def _is_as_recorded(path: Path | FilesIn, identity: Mapping[str, Any]) -> bool:
-    if path.name != identity["name"] or not _is_there(path):
-        return path.name == identity["name"]
+    if path.name != identity["name"]:
+        return False
+    if not _is_there(path):
+        return True
     size = sum(file.stat().st_size for file in _files_of(path))
     return size == identity["bytes"] and (size > _SMALL or identify(path) == identity)
 

@@ -70,7 +70,7 @@ class HubDataset:
         self.dataset = open_training_dataset(dataset_dir) if self.is_encoded else open_articles(dataset_dir)
         self.sources = sources_of(self.manifest, self.folder, given)
         made_by = [one.get("step") for one in (self.manifest, *(s.manifest for s in all_sources(self.sources))) if one]
-        self.of_wikipedia = "import_articles" not in made_by
+        self.of_wikipedia = "import_articles" not in made_by and (self.manifest or {}).get("texts") != "imported"
         self.languages = list(map(check_language, languages)) or self._languages()
 
     def license(self, given: str | None) -> str:

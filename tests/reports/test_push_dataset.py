@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -102,7 +103,12 @@ def test_texts_from_elsewhere_need_a_licence_and_are_not_called_wikipedia(sample
     build = ["--model_name", sample_corpus.tiny_model, "--preprocessed_dataset_dir", tmp_path / "articles"]
     build += ["--num_workers", 1, "--pivot_language", "de", "--output_dir", tmp_path / "dataset"]
     assert run_here("build_wikipedia_dataset.py", *build).exit_code == 0
-    for kind, said in (("articles", "a → A"), ("dataset", "in the language `de`, from the text's own links")):
+    shutil.copytree(tmp_path / "dataset", tmp_path / "elsewhere/dataset")  # not beside the articles that it is made of
+    for kind, said in (
+        ("articles", "a → A"),
+        ("dataset", "in the language `de`"),
+        ("elsewhere/dataset", "in the language `de`, from the text's own links"),
+    ):
         push = ["push_dataset.py", "--dataset_dir", tmp_path / kind, "--output_dir", tmp_path / f"{kind}-hub"]
         refused = run_here(*push)
         assert refused.exit_code == 2 and "missing --license: the texts of" in refused.stderr
