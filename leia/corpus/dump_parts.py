@@ -48,8 +48,10 @@ class _Part:
 
 
 def as_inputs(given: Sequence[str | Path]) -> list[Path | FilesIn]:
-    """What is given as a dump, as the inputs of a step: of a folder only the parts in it."""
-    return [FilesIn(Path(path), PART_NAMES) if os.path.isdir(path) else Path(path) for path in given]
+    """What is given as a dump, as the inputs of a step: of a folder only the parts in it. In the order of their names,
+    since parts may be given in any order."""
+    inputs = [FilesIn(Path(path), PART_NAMES) if os.path.isdir(path) else Path(path) for path in given]
+    return sorted(inputs, key=lambda path: path.name)
 
 
 def files_of(given: Sequence[str | Path]) -> list[Path]:

@@ -120,13 +120,14 @@ class Card:
         return f"{about} For {_METHOD}, which inserts these names in training."
 
     def _whose_names(self, options: Mapping[str, Any]) -> str:
-        languages = markdown(", ".join(options.get("name_languages") or [options.get("pivot_language", "en")]))
+        codes = options.get("name_languages") or [options.get("pivot_language", "en")]
+        languages = f"language{'s' * (len(codes) > 1)} `{markdown(', '.join(codes))}`"
         if file := options.get("names_file"):
             whose = f" in the file `{markdown(file)}`"
         elif self.of_wikipedia:
-            whose = f" in the Wikipedia of the language `{languages}`"
+            whose = f" in the Wikipedia of the {languages}"
         else:
-            whose = f" in the language `{languages}`, from the text's own links or from Wikipedia"
+            whose = f" in the {languages}, from the text's own links or from Wikipedia"
         control = "; then the names were exchanged: each entity has another one's, as a control"
         return whose + (control if options.get("shuffle_names") is not None else "")
 

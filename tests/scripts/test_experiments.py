@@ -109,6 +109,8 @@ def test_names_in_several_languages_are_counted_and_published(folder, run_script
     model = ["--model_name", folder / "work/quickstart/tiny-model"]
     shown = run_script("compute_dataset_stats.py", "--wikipedia_dataset_dir", dataset, *model).stdout
     assert "Deutschland (3)" in shown and "列車 (4)" in shown
-    run_script("push_dataset.py", "--dataset_dir", dataset, "--output_dir", folder / "pushed", *model)
+    run_script(
+        "push_dataset.py", "--dataset_dir", dataset, "--output_dir", folder / "pushed", *model, "--license", "mit"
+    )
     card = (folder / "pushed/README.md").read_text()
-    assert "language:\n- en\n- de\n- fr\n- ja\n" in card and "of the language `de, fr, ja`" in card
+    assert "language:\n- en\n- de\n- fr\n- ja\n" in card and "in the languages `de, fr, ja`" in card

@@ -130,7 +130,7 @@ def test_wrong_settings_are_named(tmp_path, options, more, message):
 
 
 def test_a_missing_setting_is_named():
-    with pytest.raises(UsageError, match="--wikipedia_dataset_dir"):
+    with pytest.raises(UsageError, match="wikipedia_dataset_dir"):
         parse(CONFIGS / "tiny_cpu.yaml", {"model_name_or_path": "model"}, [])
     with pytest.raises(UsageError, match="--output_dir"):
         parse(CONFIGS / "tiny_cpu.yaml", PATHS, [])
