@@ -185,14 +185,20 @@ def errors_named(path: Path, partial: Path) -> Iterator[None]:
 
 @contextmanager
 def system_errors() -> Iterator[None]:
-    """Raise as the `OSError` that it is what tokenizers and safetensors say in words: `... (os error 28)`."""
+    """Raise as the `OSError` that it is what tokenizers and safetensors say in words."""
     try:
         yield
     except Exception as error:
-        told = re.search(r"\(os error (\d+)\)", str(error))
-        if isinstance(error, OSError) or told is None:
+        number = number_in_words(error)
+        if isinstance(error, OSError) or number is None:
             raise
-        raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
+        raise OSError(number, os.strerror(number)) from error
+
+
+def number_in_words(error: Exception) -> int | None:
+    """The number of the system's error that a library written in Rust tells as `(os error 28)`."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
 
 
 def _neighbour(path: Path, role: str) -> Path:

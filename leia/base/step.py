@@ -148,9 +148,10 @@ def open_step(
     """
     inputs = [path if isinstance(path, FilesIn) else Path(path) for path in reads]
     options = json.loads(json.dumps(dict(options or {})))
+    replaced = {place.resolve() for place in writes.places}
     for path in inputs:
         place = path.folder if isinstance(path, FilesIn) else path
-        if place.resolve() in [output.resolve() for output in writes.places]:
+        if place.resolve() in replaced:
             raise UsageError(f"{place}: is an input of this step, which would be replaced by its output; name another")
     if not overwrite and writes.exists() and was_made_from(writes.manifest, inputs, name, options):
         raise AlreadyComplete(f"complete already: {writes}")
@@ -220,6 +221,7 @@ def was_made_from(
 
 
 def _is_as_recorded(path: Path | FilesIn, identity: Mapping[str, Any]) -> bool:
+    """Whether an input is the one that a manifest lists, as far as `was_made_from` looks."""
     if path.name != identity["name"]:
         return False
     if not _is_there(path):

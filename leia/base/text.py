@@ -95,9 +95,10 @@ def read_json_lines(path: Path, make: Callable[[Any], Row], expected: str, advic
 
 
 def read_pairs(path: Path, expected: str, advice: str, second: str = "") -> Iterator[tuple[str, str]]:
-    """The rows of a file of two columns with a tab between; the second starts with `second`."""
+    """The rows of a file of two columns with a tab between; the second starts with `second`. The mark that some editors
+    put at the start of a file is passed over."""
     number = 0
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
         try:
             for number, line in enumerate(file, 1):
                 left, tab, right = line.rstrip("\n").partition("\t")
@@ -109,22 +110,21 @@ def read_pairs(path: Path, expected: str, advice: str, second: str = "") -> Iter
             raise InputError(message) from error
 
 
-def read_written_pairs(path: Path, left: str, right: str, advice: str) -> Iterator[tuple[str, str, str]]:
-    """`(place, left, right)` of each line of a file of two columns that somebody may have written in an editor, which
-    puts a mark at the start of the file and white space at the ends. `left` and `right` are what the columns hold.
+def read_written_pairs(path: Path, left: str, right: str, advice: str) -> Iterator[tuple[int, str, str]]:
+    """The number of each line and its two columns, of a file that somebody may have written by hand: white space around
+    them does not count. `left` and `right` are what the columns hold.
 
     Raises `InputError` for a line of more columns or with an empty one.
     """
     expected = f"{left}<TAB>{right}"
     for number, pair in enumerate(read_pairs(path, expected, advice), 1):
-        place, (one, other) = f"{path}:{number}", map(str.strip, pair)
+        one, other = map(str.strip, pair)
         if "\t" in other:
-            raise InputError(f"{place}: expected {expected}, found {other.count(chr(9)) + 1} tabs; {advice}")
-        if number == 1:
-            one = one.removeprefix("\ufeff").strip()
+            raise InputError(f"{path}:{number}: expected {expected}, found {other.count(chr(9)) + 1} tabs; {advice}")
         if not one or not other:
-            raise InputError(f"{place}: expected {expected}, found an empty {right if one else left}; {advice}")
-        yield place, one, other
+            missing = right if one else left
+            raise InputError(f"{path}:{number}: expected {expected}, found an empty {missing}; {advice}")
+        yield number, one, other
 
 
 def read_yaml(path: Path, advice: str) -> dict[str, Any]:

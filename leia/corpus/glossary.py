@@ -51,13 +51,13 @@ def read_glossary(path: str | Path, ignore_case: bool = False) -> dict[str, str]
     Raises `InputError` for a line without a term, a name and one tab between, a term with two names, and for none.
     """
     names: dict[str, str] = {}
-    places: dict[str, str] = {}
-    for place, term, name in read_written_pairs(Path(path), "term", "English name", _ADVICE):
+    lines: dict[str, int] = {}
+    for number, term, name in read_written_pairs(Path(path), "term", "English name", _ADVICE):
         key = lower(term) if ignore_case else term
         if names.setdefault(key, name) != name:
-            found = f"{term!r} with the name {name!r}, and with {names[key]!r} in line {places[key].rpartition(':')[2]}"
-            raise InputError(f"{place}: expected one name for each term, found {found}; {_ADVICE}")
-        places.setdefault(key, place)
+            found = f"{term!r} with the name {name!r}, and with {names[key]!r} in line {lines[key]}"
+            raise InputError(f"{path}:{number}: expected one name for each term, found {found}; {_ADVICE}")
+        lines.setdefault(key, number)
     if not names:
         raise InputError(f"{path}: is empty; expected lines of term<TAB>English name; {_ADVICE}")
     return names

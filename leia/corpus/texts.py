@@ -68,9 +68,9 @@ class TextSource:
                     yield from read_file(path, wanted, bar)
         else:
             with progress("texts", total=self.max_articles, unit=" texts") as bar:
-                yield from self._read_hub(wanted, bar, step)
+                yield from self._read_dataset(wanted, bar, step)
 
-    def _read_hub(self, wanted: Sequence[str], bar: tqdm, step: Step) -> Iterator[Row]:
+    def _read_dataset(self, wanted: Sequence[str], bar: tqdm, step: Step) -> Iterator[Row]:
         from datasets import load_dataset, load_from_disk  # takes a second
         from huggingface_hub import HfApi
 

@@ -14,6 +14,7 @@ from leia.base.errors import DropReason
 from leia.base.step import Counts
 from leia.data.alignment import NO_TOKEN, Aligner
 from leia.data.encoded_names import EncodedNames, bounds_of
+from leia.data.names import own_name_key
 from leia.data.sentences import sentence_starts
 from leia.data.units import ANY_OR_ALL, UNITS, count_switchable
 
@@ -106,8 +107,8 @@ class ArticleEncoder:
         its text from being switched where all are to be named.
         """
         kept, numbers, tally = [], [], counts.count("anchors")
+        by = self._names.by_language
         for k, key in enumerate(keys):
-            by = self._names.by_language
             found = [DropReason.NO_QID if key is None else of.get(key, DropReason.NO_PIVOT_TITLE) for of in by]
             if key is None or (len(found) == 1 and isinstance(found[0], str)):
                 tally.drop(found[0])
@@ -185,12 +186,12 @@ class ArticleEncoder:
 
 
 def entity_keys(anchors: pa.StructArray) -> pa.StringArray:
-    """What an anchor's name is found by: its Wikidata id, or `=NAME` where the anchor itself has the name."""
+    """What an anchor's name is found by (`EntityNames`)."""
     ids = anchors.field("wikidata_id")
     if anchors.type.get_field_index("name") < 0:
         return ids
-    names = pc.binary_join_element_wise("", anchors.field("name"), "=")  # null where there is none
-    return pc.coalesce(names, ids)
+    own = pc.binary_join_element_wise(own_name_key(""), anchors.field("name"), "")  # null where there is no name
+    return pc.coalesce(own, ids)
 
 
 def _lists(bounds: np.ndarray, values: pa.Array) -> pa.ListArray:

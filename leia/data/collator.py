@@ -35,7 +35,8 @@ class LeiaDataCollator:
         self.max_length = max_length
         self.disable_entity_name_token_loss = disable_entity_name_token_loss
         self.tag_ids = [tag_ids(tokenizer, pair) for pair in tag_pairs(tokenizer)]
-        self._tags = sorted({tag for pair in self.tag_ids for tag in pair})
+        self._opening, self._closing = (sorted({pair[side] for pair in self.tag_ids}) for side in (0, 1))
+        self._tags = sorted({*self._opening, *self._closing})
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if padding is None:
             raise ValueError("the tokenizer has neither a padding token nor an end-of-sequence token")
@@ -70,8 +71,7 @@ class LeiaDataCollator:
 
     def names_by_tags(self, input_ids: torch.Tensor) -> torch.Tensor:
         """`entity_name_mask` between the tags of any pair; pairs may share a tag."""
-        opening, closing = (sorted({pair[side] for pair in self.tag_ids}) for side in (0, 1))
-        return _mask_between(_is_one_of(input_ids, opening), _is_one_of(input_ids, closing))
+        return _mask_between(_is_one_of(input_ids, self._opening), _is_one_of(input_ids, self._closing))
 
     def _name_mask(self, features: Sequence[dict[str, Any]], input_ids: torch.Tensor) -> torch.Tensor:
         """The masks that blocks carry; by the tags for blocks that carry none, beside others of the batch that do."""

@@ -23,7 +23,7 @@ from leia.base.step import Counts
 from leia.data.alignment import Aligner, drop_reason
 from leia.data.article_encoder import ArticleEncoder
 from leia.data.encoded_names import encode_names
-from leia.data.names import EntityNames, NameRule, names_of_titles, read_pivot_titles
+from leia.data.names import EntityNames, NameRule, names_of_titles, own_name_key, read_pivot_titles
 from leia.data.tokenizers import count_ids
 from leia.data.units import ANY_OR_ALL, UNITS
 
@@ -48,7 +48,7 @@ def names_of_anchors(dataset: "Dataset") -> dict[str, str]:
     for anchors in _anchors(dataset):
         if anchors.type.get_field_index("name") >= 0:
             names.update(pc.unique(anchors.field("name")).drop_null().to_pylist())
-    return {f"={name}": name for name in names}
+    return {own_name_key(name): name for name in names}
 
 
 def _anchors(dataset: "Dataset") -> Iterator[pa.StructArray]:

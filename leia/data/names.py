@@ -106,7 +106,16 @@ def read_pivot_titles(
 
 
 EntityNames = Mapping[str, str | DropReason]
-"""By the id of an entity its name, or the reason why it has none; for others there is none."""
+"""By the key of an entity its name, or the reason why it has none; for others there is none. The key is its Wikidata
+id, or `own_name_key` of the name that an article itself gives."""
+
+
+def own_name_key(name: str) -> str:
+    return f"={name}"
+
+
+def name_or_reason(names: EntityNames, key: str | None) -> str | DropReason:
+    return DropReason.NO_QID if key is None else names.get(key, DropReason.NO_PIVOT_TITLE)
 
 
 def names_of_titles(titles: PivotTitles) -> EntityNames:
@@ -119,11 +128,11 @@ def read_names_file(path: str | Path, qids: Container[str]) -> EntityNames:
     none and for two names of one entity."""
     advice = "write a line for each entity, such as Q3196<TAB>Fire"
     names: dict[str, str] = {}
-    for place, qid, name in read_written_pairs(Path(path), "QID", "name", advice):
+    for number, qid, name in read_written_pairs(Path(path), "QID", "name", advice):
         if not re.fullmatch(r"Q[1-9][0-9]*", qid):
-            raise InputError(f"{place}: expected a Wikidata id such as Q3196, found {qid[:60]!r}; {advice}")
+            raise InputError(f"{path}:{number}: expected a Wikidata id such as Q3196, found {qid[:60]!r}; {advice}")
         if qid in qids and names.setdefault(qid, name) != name:
-            raise InputError(f"{place}: {qid} has the name {names[qid]!r} above; leave one of them out")
+            raise InputError(f"{path}:{number}: {qid} has the name {names[qid]!r} above; leave one of them out")
     if not names:
         raise InputError(f"{path}: has a name for none of the entities that the articles link to; {advice}")
     return names

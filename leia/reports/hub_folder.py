@@ -23,7 +23,7 @@ from leia.base.text import to_json
 from leia.corpus.titles import check_language
 from leia.reports.dataset_card import LICENSE, Card
 from leia.reports.example_rows import examples_of_articles, examples_of_training
-from leia.reports.lineage import Source, all_sources, sources_of
+from leia.reports.lineage import Source, all_manifests, all_sources, sources_of
 from leia.reports.parquet_export import DATA_FOLDER, export_parquet
 from leia.reports.statistics import dataset_statistics
 
@@ -69,8 +69,10 @@ class HubDataset:
         self.is_encoded = _is_encoded(self.folder)
         self.dataset = open_training_dataset(dataset_dir) if self.is_encoded else open_articles(dataset_dir)
         self.sources = sources_of(self.manifest, self.folder, given)
-        made_by = [one.get("step") for one in (self.manifest, *(s.manifest for s in all_sources(self.sources))) if one]
-        self.of_wikipedia = "import_articles" not in made_by and (self.manifest or {}).get("texts") != "imported"
+        manifests = all_manifests(self.manifest, self.sources)
+        self.of_wikipedia = not any(
+            one.get("step") == "import_articles" or one.get("texts") == "imported" for one in manifests
+        )
         self.languages = list(map(check_language, languages)) or self._languages()
 
     def license(self, given: str | None) -> str:
@@ -126,8 +128,17 @@ class HubDataset:
         counts = [*self._counts(), ("bytes of the Parquet files", f"{size:,}")]
         name = self.folder.resolve().name
         languages = [code.partition("-")[0] for code in self.languages]
-        whence = (self.manifest, self.sources, self.of_wikipedia)
-        card = Card(name, license, languages, self.dataset, *whence, counts, examples)
+        card = Card(
+            name,
+            license,
+            languages,
+            self.dataset,
+            self.manifest,
+            self.sources,
+            self.of_wikipedia,
+            counts,
+            examples,
+        )
         (step.target / "README.md").write_text(str(card), encoding="utf-8")
 
     def _counts(self) -> list[tuple[str, str]]:

@@ -69,6 +69,11 @@ def _manifest_of(path: Path) -> dict[str, Any] | None:
     return read_manifest(path)
 
 
+def all_manifests(manifest: Mapping[str, Any] | None, sources: Sequence[Source]) -> list[Mapping[str, Any]]:
+    """Those of all `sources` that have one, then that of the dataset made from them."""
+    return [one for one in (*(source.manifest for source in all_sources(sources)), manifest) if one is not None]
+
+
 def all_sources(sources: Sequence[Source]) -> Iterator[Source]:
     """Each source once, by its content: what it was made from stands before it."""
     seen: set[str] = set()

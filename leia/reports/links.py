@@ -14,7 +14,7 @@ from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts
 from leia.data.alignment import Aligner, drop_reason
 from leia.data.name_choice import NameChoice
-from leia.data.names import EntityNames
+from leia.data.names import EntityNames, name_or_reason, own_name_key
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -86,8 +86,9 @@ class LinkExplainer:
         offsets = self._aligner.offsets(text)[:end]
         links, numbers = [], count()
         for anchor, start, stop in zip(anchors, first, last, strict=True):
-            name, reason = self._name_of(anchor)
-            reason = reason or drop_reason(start, stop, end)
+            own = anchor.get("name")
+            found = name_or_reason(self._names, anchor["wikidata_id"] if own is None else own_name_key(own))
+            name, reason = (None, found) if isinstance(found, DropReason) else (found, drop_reason(start, stop, end))
             if reason is not None:
                 touched = np.flatnonzero((offsets[:, 1] > anchor["start"]) & (offsets[:, 0] < anchor["end"]))
                 start, stop = (int(touched[0]), int(touched[-1]) + 1) if len(touched) else (end, end)
@@ -97,20 +98,13 @@ class LinkExplainer:
                     start,
                     stop,
                     entity,
-                    anchor["title"] or anchor.get("name") or anchor["wikidata_id"] or "",
+                    anchor["title"] or own or anchor["wikidata_id"] or "",
                     anchor["wikidata_id"],
                     name,
                     reason,
                 )
             )
         return ids, links
-
-    def _name_of(self, anchor: Mapping[str, Any]) -> tuple[str | None, DropReason | None]:
-        own, qid = anchor.get("name"), anchor["wikidata_id"]
-        if own is None and qid is None:
-            return None, DropReason.NO_QID
-        found = self._names.get(qid if own is None else f"={own}", DropReason.NO_PIVOT_TITLE)
-        return (None, found) if isinstance(found, DropReason) else (found, None)
 
 
 def _names_of_build(manifest: Mapping[str, Any] | None, wikidata_id_file: str, articles: "Dataset") -> EntityNames:

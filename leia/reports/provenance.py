@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leia.base.text import markdown, markdown_table
-from leia.reports.lineage import Source, all_sources
+from leia.reports.lineage import Source, all_manifests, all_sources
 
 _NOT_KNOWN = "Not known: the dataset has no manifest."
 
@@ -27,8 +27,7 @@ def _made_from(source: Source) -> str:
 
 def steps(manifest: Mapping[str, Any] | None, sources: Sequence[Source]) -> list[str]:
     """The sections of the steps that made the dataset with this `manifest`, in their order."""
-    manifests = [one.manifest for one in all_sources(sources) if one.manifest is not None]
-    manifests += [] if manifest is None else [manifest]
+    manifests = all_manifests(manifest, sources)
     distinct = {json.dumps(one, sort_keys=True): one for one in manifests}  # all id files of a run share one
     return [section for one in distinct.values() for section in _step(one)] or [_NOT_KNOWN]
 

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from leia.base.errors import DropReason
 from leia.base.step import Tally
 from leia.base.text import one_line
 from leia.data.article_encoder import entity_keys
-from leia.data.names import PivotTitles
+from leia.data.encoding import names_of_anchors
+from leia.data.names import PivotTitles, name_or_reason, names_of_titles
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -42,20 +44,20 @@ def dataset_statistics(dataset: "Dataset", manifest: Mapping[str, Any] | None) -
 
 
 def link_statistics(preprocessed: "Dataset", manifest: Mapping[str, Any] | None, titles: PivotTitles) -> dict[str, Any]:
-    """How many links give a name, and why the others do not, by the rule of the build (`PivotTitles.name_of`; a name
-    that an anchor itself has is its name).
+    """How many links give a name, and why the others do not, by the rule of the build: the titles' names, and those
+    that anchors themselves have.
 
     `links` is what the preprocessing kept and dropped, None without a manifest; `anchors` are those that it kept. The
     build drops some more of them: those that do not lie on token boundaries.
     """
     table = preprocessed.data.table
     keys = pc.value_counts(pa.chunked_array([entity_keys(chunk.flatten()) for chunk in table["anchors"].chunks]))
+    by_key = {**names_of_titles(titles), **names_of_anchors(preprocessed)}
     anchors, names = Tally("anchors"), Counter()
     for key, count in zip(keys.field("values").to_pylist(), keys.field("counts").to_pylist(), strict=True):
-        own = key is not None and key.startswith("=")
-        name, reason = (key[1:], None) if own else titles.name_of(key)
-        if name is None:
-            anchors.drop(reason, count)
+        name = name_or_reason(by_key, key)
+        if isinstance(name, DropReason):
+            anchors.drop(name, count)
         else:
             anchors.kept += count
             names[name] += count

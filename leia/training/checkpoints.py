@@ -8,7 +8,6 @@ into OUTPUT_DIR in the same way, its `config.json` last: a folder with a `config
 
 import errno
 import os
-import re
 import resource
 import shutil
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from leia.base.errors import InputError
-from leia.base.outputs import flush_to_disk
+from leia.base.outputs import flush_to_disk, number_in_words
 from leia.base.text import read_json, to_json
 
 RUN_FILE = "run.json"
@@ -145,8 +144,8 @@ def _error_number(error: Exception, folder: Path) -> int | None:
     """Of the file system's error: torch and safetensors each have their own words for it."""
     if isinstance(error, OSError):
         return error.errno
-    if told := re.search(r"\(os error (\d+)\)", str(error)):
-        return int(told[1])
+    if (number := number_in_words(error)) is not None:
+        return number
     if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -123,10 +123,10 @@ def model_card(
     settings = {**dataclasses.asdict(experiment), **run, **_changed(args), "num_processes": args.world_size}
     del settings["try_steps"]
     if experiment.sources:  # each has its own of these
-        settings = {name: value for name, value in settings.items() if not hasattr(Source, name)}
+        for name in ("sources", *(field.name for field in dataclasses.fields(Source))):
+            del settings[name]
         for one in experiment.listed_sources():
             settings[f"source {one.name}"] = {"folder": one.wikipedia_dataset_dir, **run["sources"][one.name]}
-        del settings["sources"]
     rows = [(name, json.dumps(value, ensure_ascii=False, default=str)) for name, value in settings.items()]
     tally = to_json(_tallies(manifest)) if manifest else "The dataset has no manifest.\n"
     return f"""\

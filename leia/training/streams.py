@@ -132,7 +132,8 @@ def _make_stream(
     stream = LeiaConstantLengthDataset(training, shuffle=True, seed=seed, **settings)
     if kept is None:
         return stream, []
-    blocks = LeiaConstantLengthDataset(kept, seed=0, **{**settings, "separate_epochs": False}).first_epoch()
+    one_epoch = {**settings, "separate_epochs": False}  # which would refuse too few articles in other words
+    blocks = LeiaConstantLengthDataset(kept, seed=0, **one_epoch).first_epoch()
     if not blocks:
         raise InputError(
             f"validation_articles is {experiment.validation_articles}: these hold less than one block of "
