@@ -94,11 +94,12 @@ def read_json_lines(path: Path, make: Callable[[Any], Row], expected: str, advic
     return rows
 
 
-def read_pairs(path: Path, expected: str, advice: str, second: str = "") -> Iterator[tuple[str, str]]:
-    """The rows of a file of two columns with a tab between; the second starts with `second`. The mark that some editors
-    put at the start of a file is passed over."""
+def read_pairs(
+    path: Path, expected: str, advice: str, second: str = "", encoding: str = "utf-8"
+) -> Iterator[tuple[str, str]]:
+    """The rows of a file of two columns with a tab between; the second starts with `second`."""
     number = 0
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
+    with path.open(encoding=encoding, newline="\n") as file:
         try:
             for number, line in enumerate(file, 1):
                 left, tab, right = line.rstrip("\n").partition("\t")
@@ -112,12 +113,13 @@ def read_pairs(path: Path, expected: str, advice: str, second: str = "") -> Iter
 
 def read_written_pairs(path: Path, left: str, right: str, advice: str) -> Iterator[tuple[int, str, str]]:
     """The number of each line and its two columns, of a file that somebody may have written by hand: white space around
-    them does not count. `left` and `right` are what the columns hold.
+    them does not count, nor does the mark that some editors put at the start. `left` and `right` are what the columns
+    hold.
 
     Raises `InputError` for a line of more columns or with an empty one.
     """
     expected = f"{left}<TAB>{right}"
-    for number, pair in enumerate(read_pairs(path, expected, advice), 1):
+    for number, pair in enumerate(read_pairs(path, expected, advice, encoding="utf-8-sig"), 1):
         one, other = map(str.strip, pair)
         if "\t" in other:
             raise InputError(f"{path}:{number}: expected {expected}, found {other.count(chr(9)) + 1} tabs; {advice}")
