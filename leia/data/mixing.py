@@ -58,7 +58,7 @@ class MixedDataset(IterableDataset):
         rank, num_ranks = rank_and_ranks()
         streams = list(self.sources.values())
         blocks = [stream.token_blocks() for stream in streams]
-        numbers = list(torch.arange(len(streams)))  # made once: 4% of the time of a block
+        numbers = list(torch.arange(len(streams)))  # making one with each block took 4% of its time
         given = self.given = list(self._start)
         while True:
             for of_rank in range(num_ranks):
