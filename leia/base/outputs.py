@@ -2,8 +2,8 @@
 
 `new_file` and `new_folder` yield a hidden neighbour of the output (`.NAME.partial`) to write to. When the block ends
 well it takes the final name in one rename; when it fails it is removed; when the process was killed the next run of
-the same step removes it. A lock file (`.NAME.lock`) says who is writing. Folders above it are made; when it fails, they
-are removed again.
+the same step removes it, also where that finds the output complete (`remove_remains`). A lock file (`.NAME.lock`) says
+who is writing. Folders above it are made; when it fails, they are removed again.
 """
 
 import fcntl
@@ -129,14 +129,14 @@ def new_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     partial = _neighbour(path, "partial")
     with held(path):
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         try:
             with errors_named(path.parent, partial):  # of several open files any may have failed, but all lie there
                 yield partial
                 flush_to_disk(partial)
                 partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            _remove(partial)
 
 
 def write_file(path: str | Path, text: str) -> None:
@@ -156,8 +156,8 @@ def new_folder(path: str | Path, replaceable: Collection[str]) -> Iterator[Path]
     partial, former = _neighbour(path, "partial"), _neighbour(path, "former")
     with held(path):
         _refuse_foreign_files(path, replaceable)
-        _remove_folder(partial)
-        _remove_folder(former)
+        _remove(partial)
+        _remove(former)
         partial.mkdir()
         try:
             with errors_named(path, partial):
@@ -167,9 +167,20 @@ def new_folder(path: str | Path, replaceable: Collection[str]) -> Iterator[Path]
                 if path.exists():
                     path.rename(former)
                 partial.rename(path)
-            _remove_folder(former)
+            _remove(former)
         finally:
-            _remove_folder(partial)
+            _remove(partial)
+
+
+def remove_remains(path: Path) -> None:
+    """Remove what a process that was killed after the output `path` was complete, and before it had tidied up, left
+    beside it: a lock, the former folder. Nothing is removed where another process writes the output now."""
+    path = Path(os.path.abspath(path))  # `.` may be a complete output, too
+    partial, former, lock = (_neighbour(path, role) for role in ("partial", "former", "lock"))
+    if partial.exists() or former.exists() or lock.exists():
+        with suppress(InputError, OSError), held(path):  # which removes the lock; OSError: nobody may write here
+            _remove(partial)
+            _remove(former)
 
 
 @contextmanager
@@ -207,9 +218,11 @@ def _neighbour(path: Path, role: str) -> Path:
     return path.with_name(f".{path.name}.{role}")
 
 
-def _remove_folder(path: Path) -> None:
-    if path.exists():
+def _remove(path: Path) -> None:
+    if path.is_dir():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def flush_to_disk(path: Path) -> None:

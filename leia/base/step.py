@@ -30,7 +30,7 @@ from typing import Any
 import click
 
 from leia.base.errors import AlreadyComplete, MissingInput, UsageError
-from leia.base.outputs import MANIFEST_NAME, Output
+from leia.base.outputs import MANIFEST_NAME, Output, remove_remains
 from leia.base.text import read_json, to_json
 
 _SMALL = 1 << 26
@@ -154,6 +154,8 @@ def open_step(
         if place.resolve() in replaced:
             raise UsageError(f"{place}: is an input of this step, which would be replaced by its output; name another")
     if not overwrite and writes.exists() and was_made_from(writes.manifest, inputs, name, options):
+        for place in (*writes.places, writes.manifest):
+            remove_remains(place)
         raise AlreadyComplete(f"complete already: {writes}")
     for path in inputs:
         if isinstance(path, Path) and not path.exists():

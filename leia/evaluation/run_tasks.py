@@ -24,7 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from leia.base.errors import InputError
-from leia.base.outputs import held
+from leia.base.outputs import held, remove_remains
 from leia.base.step import versions
 from leia.evaluation import notes, results
 from leia.evaluation.examples import DRAWN
@@ -61,6 +61,9 @@ def evaluate(options: ModelOptions, jobs: Sequence[Job], results_dir: Path, dry_
         identity = {"model": model, "scoring": options.scoring, "dtype": options.dtype}
         results.check_folder(results_dir, identity)
         todo = [index for index, job in enumerate(jobs) if not _is_finished(paths[index], job)]
+        for index, path in enumerate(paths):
+            if index not in todo:
+                remove_remains(path)
         for index in todo if results_dir.is_dir() else ():
             with held(paths[index]):  # where another run writes it, say so now and not when the model is loaded
                 pass

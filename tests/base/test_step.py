@@ -5,7 +5,7 @@ import json
 import pytest
 
 from leia.base.errors import AlreadyComplete, InputError, MissingInput, UsageError
-from leia.base.outputs import NewFile, NewFiles, NewFolder
+from leia.base.outputs import NewFile, NewFiles, NewFolder, new_folder
 from leia.base.step import Counts, FilesIn, open_step
 
 
@@ -113,6 +113,51 @@ def test_a_step_that_fails_leaves_neither_output_nor_manifest(tmp_path, source, 
     with pytest.raises(InputError), open_step("make_rows", [source], output):
         raise InputError("a bad row")
     assert [path.name for path in tmp_path.rglob("*")] == ["in.txt"]
+
+
+OUTPUTS = {
+    "file": lambda folder: NewFile(folder / "rows"),
+    "files": lambda folder: NewFiles({"a": folder / "rows", "b": folder / "b"}, folder / "manifest.json"),
+    "folder": lambda folder: NewFolder(folder / "rows", ("*",)),
+}
+
+
+def make_output(kind, source, folder):
+    with open_step("make_rows", [source], OUTPUTS[kind](folder)) as step:
+        places = step.target.values() if kind == "files" else [step.target / "a" if kind == "folder" else step.target]
+        for place in places:
+            place.write_text("rows")
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_a_rerun_tidies_up_after_one_that_was_killed_when_its_output_was_complete(tmp_path, source, kind):
+    make_output(kind, source, tmp_path / "o")
+    complete = sorted(tmp_path.rglob("*"))
+    output = OUTPUTS[kind](tmp_path / "o")
+    for place in output.places if kind == "folder" else [*output.places, output.manifest]:
+        place.with_name(f".{place.name}.lock").touch()
+    if kind == "folder":
+        (tmp_path / "o/.rows.former").mkdir()
+        (tmp_path / "o/.rows.former/a").touch()
+    with pytest.raises(AlreadyComplete):
+        make_output(kind, source, tmp_path / "o")
+    assert sorted(tmp_path.rglob("*")) == complete
+
+
+def test_a_rerun_removes_nothing_of_one_that_writes_the_complete_output_again(tmp_path, source):
+    make_output("folder", source, tmp_path / "o")
+    with new_folder(tmp_path / "o/rows", ("*",)) as partial:
+        (partial / "a").write_text("new rows")
+        with pytest.raises(AlreadyComplete):
+            make_output("folder", source, tmp_path / "o")
+    assert (tmp_path / "o/rows/a").read_text() == "new rows"
+
+
+def test_a_rerun_in_the_output_folder_itself_finds_it_complete(tmp_path, source, monkeypatch):
+    make_output("folder", source, tmp_path / "o")
+    monkeypatch.chdir(tmp_path / "o/rows")
+    with pytest.raises(AlreadyComplete), open_step("make_rows", [source], NewFolder(".", ("*",))):
+        pytest.fail("made again")
 
 
 def test_counts_of_workers_add_up():

@@ -71,6 +71,7 @@ def test_a_finished_task_is_not_run_again_and_a_broken_one_is(model, finished, t
     shutil.copytree(finished, results)
     kept, broken = results / "xcodah_es_0shot.json", results / "xcsqa_ja_4shot.json"
     before = kept.stat().st_mtime_ns
+    kept.with_name(f".{kept.name}.lock").touch()  # of a run that was killed when the result was complete
     broken.write_bytes(broken.read_bytes()[:200])
     outcome = evaluate(model, results)
     assert "xcsqa_ja_4shot.json: is not valid JSON, perhaps cut off" in outcome.output
