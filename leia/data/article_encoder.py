@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from leia.base.datasets import integer_array
 from leia.base.errors import DropReason
 from leia.base.step import Counts
+from leia.corpus.sentences import sentence_starts
 from leia.data.alignment import NO_TOKEN, Aligner
 from leia.data.encoded_names import EncodedNames, bounds_of
 from leia.data.names import own_name_key
-from leia.data.sentences import sentence_starts
 from leia.data.units import ANY_OR_ALL, UNITS, count_switchable
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from leia.base.datasets import PREPROCESSED_SCHEMA, EncodedArticle, EncodedArticles
 from leia.base.errors import InputError
 from leia.base.step import Counts
+from leia.corpus.sentences import sentence_starts
 from leia.data import LeiaConstantLengthDataset, LeiaDataCollator
 from leia.data.alignment import NO_TOKEN, Aligner
 from leia.data.collator import IGNORED_LABEL
@@ -26,7 +27,6 @@ from leia.data.encoding import encode_dataset
 from leia.data.insertion import NEVER
 from leia.data.name_spaces import Spaces
 from leia.data.name_tags import choose_tags
-from leia.data.sentences import sentence_starts
 from leia.data.switching import Switching, switch_names, weights_of
 from leia.data.units import candidates_of_units, unit_bounds
 

@@ -1,4 +1,6 @@
-"""Where the sentences of a text start: at each line, and within it where the library of Wikimedia says."""
+"""The sentences of a text, and where they start: at each line, and within it where the library of Wikimedia says."""
+
+from itertools import pairwise
 
 import numpy as np
 from sentencex import get_sentence_boundaries
@@ -17,6 +19,12 @@ def sentence_starts(text: str, language: str) -> np.ndarray:
             starts += [line_start + _first_word(line, one["start_index"]) for one in found]
         line_start += len(line) + 1
     return np.unique(np.array(starts, dtype=np.int64))
+
+
+def sentences(text: str, language: str) -> list[str]:
+    """The sentences of `text`, without the white space around them."""
+    starts = sentence_starts(text, language).tolist()
+    return [text[start:end].strip() for start, end in pairwise([*starts, len(text)])]
 
 
 def _first_word(line: str, start: int) -> int:
