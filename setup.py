@@ -39,6 +39,7 @@ setup(
         "eval": ["lm-eval>=0.4.13", "matplotlib>=3.11", "scipy>=1.17"],
         # unidic-lite alone is exact: another dictionary splits other words
         "japanese": ["emoji>=2.16", "fugashi>=1.5", "neologdn>=0.5.6", "rapidfuzz>=3.14", "unidic-lite==1.0.8"],
+        "retrieval": ["ir-datasets>=0.6", "ir-measures>=0.4", "scipy>=1.17", "sentence-transformers>=6.2"],
         "test": [
             "beautifulsoup4>=4.15",  # `scripts/benchmark.py corpus` compares with it, too
             *("hypothesis>=6.170", "playwright>=1.65", "ruff>=0.17"),

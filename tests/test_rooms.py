@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "leia"
-ROOMS = ("base", "corpus", "data", "training", "evaluation", "tables", "reports", "demonstration", "tasks")
+ROOMS = ("base", "corpus", "data", "training", "evaluation", "tables", "reports", "demonstration", "tasks", "retrieval")
 """In the order of an article's way: a room imports only rooms that stand before it."""
+
+IMPORTED_BY_RETRIEVAL = {"base", "corpus", "tables", "retrieval"}
+"""It is a method of its own: of LEIA it may know these alone, and no room knows it, since it is the last one."""
 
 
 def imports(path):
@@ -38,6 +41,13 @@ def test_a_room_imports_no_room_after_it(room):
         if any(name == other or name.startswith(f"{other}.") for other in later)
     ]
     assert files and not broken
+
+
+def test_retrieval_imports_no_room_of_the_method():
+    others = {f"leia.{name}" for name in set(ROOMS) - IMPORTED_BY_RETRIEVAL}
+    for path in (PACKAGE / "retrieval").glob("*.py"):
+        found = {".".join(name.split(".")[:2]) for name in imports(path)}
+        assert not found & others, path.name
 
 
 def test_base_knows_nothing_of_torch_and_cli_nothing_of_processes():
