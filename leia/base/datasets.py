@@ -164,18 +164,20 @@ def _feature(kind: pa.DataType) -> Any:
 def open_articles(path: str | Path) -> "Dataset":
     """The preprocessed articles in a dataset folder, with the columns of `PREPROCESSED_SCHEMA`; `InputError` when there
     is no dataset, an empty one or another step's."""
-    return _open_dataset(Path(path), PREPROCESSED_SCHEMA.names, "scripts/extract_articles.py")
+    return open_dataset(Path(path), PREPROCESSED_SCHEMA.names, "scripts/extract_articles.py")
 
 
 def open_training_dataset(path: str | Path) -> "Dataset":
     """The encoded articles in a dataset folder, with the columns of `training_schema`; errors as in `open_articles`."""
-    return _open_dataset(Path(path), training_schema(0).names, "scripts/build_wikipedia_dataset.py")
+    return open_dataset(Path(path), training_schema(0).names, "scripts/build_wikipedia_dataset.py")
 
 
-def _open_dataset(path: Path, columns: Sequence[str], made_by: str) -> "Dataset":
+def open_dataset(path: Path, columns: Sequence[str], made_by: str, of: str = "article") -> "Dataset":
+    """The dataset in a folder, a row for each article, or what it is `of`, with these `columns` at least; errors as in
+    `open_articles`, they name the script that it is `made_by`."""
     from datasets import load_from_disk  # takes a second
 
-    empty = f"{path}: holds no article; {made_by} says what it dropped and why"
+    empty = f"{path}: holds no {of}; {made_by} says what it dropped and why"
     if not (path / "state.json").is_file():
         raise InputError(f"{path}: expected a dataset folder, found no state.json in it; {made_by} makes one")
     try:

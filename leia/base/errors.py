@@ -76,6 +76,19 @@ class DropReason(StrEnum):
     NO_WORDS = "link without words"
     UNACCOUNTED = "not accounted for (a bug)"
 
+    # sections, then pairs of sections
+    IN_HEADING = "in a heading"
+    NO_SECTION = "no section that is long enough"
+    SAME_QID_EARLIER = "an earlier article has the same Wikidata id"
+    TOO_SHORT = "too short: one sentence or none, and few characters"
+    ARTICLE_NOT_SHARED = "its article is in one of the languages only"
+    NO_SHARED_ID = "shares no Wikidata id with a section of the other article"
+    NOT_MUTUAL = "its most similar section is more similar to another one"
+    TOO_FEW_SHARED = "too few shared Wikidata ids"
+    NOT_SIMILAR = "not similar enough"
+    HELD_OUT = "held out for the evaluation"
+    BEYOND_MAX_PAIRS = "not drawn into the sample (--max_pairs)"
+
     # spans of texts from elsewhere on the way to anchors
     NOT_A_SPAN = "not a span: a start, an end, and a title, a Wikidata id or a name"
     OUTSIDE_TEXT = "span outside its text"
@@ -96,3 +109,10 @@ class DropReason(StrEnum):
     END_NOT_ON_BOUNDARY = "end not on a token boundary"
     NOT_ON_BOUNDARIES = "not on token boundaries"  # of a dataset without a manifest: one end or both
     BEYOND_MAX_LENGTH = "beyond --max_length"
+
+    # judged collections: queries, then judgements
+    NOT_JUDGED = "query without a judgement"
+    NO_RELEVANT_DOCUMENT = "the query has no relevant document"
+    UNKNOWN_QUERY = "of a query that is not there"
+    UNKNOWN_DOCUMENT = "of a document that is not there"
+    DOCUMENT_WITHOUT_TEXT = "of a document without text"

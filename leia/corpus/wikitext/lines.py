@@ -11,6 +11,8 @@ from leia.base.step import Tally
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, REMOVED, TEMPLATE
 
 _HEADING = re.compile(r"(={2,6})(.+?)(={2,6})\s*\Z")
+_LEVEL_OF_SECTIONS = 2
+_NOTHING = f"{REMOVED}{TEMPLATE}"
 _MAY_BEGIN_A_LIST = frozenset(("*", "#", ";", REMOVED, TEMPLATE))
 _LIST = re.compile(f"[{REMOVED}{TEMPLATE}]*[*#;]")
 _WORD = re.compile(r"[\w\x04]")  # a letter, a digit or the mark of a literal piece
@@ -53,6 +55,26 @@ def tidy_spaces(text: str) -> str:
     text = _SPACE_BEFORE.sub(r"\1", text)
     text = _SPACE_BEHIND.sub(r"\1", text)
     return text.replace(",,", ",").replace(",.", ".")
+
+
+def split_sections(text: str, links: Tally) -> list[tuple[str, str]]:
+    """Heading and text of the lead, whose heading is empty, and of each section of level 2, with its subsections.
+
+    The lines of all headings are left out of the texts; `links` counts those in them. `text` still has the marks of
+    what shows nothing: a heading that a template alone says begins a section, too.
+    """
+    sections: list[tuple[str, list[str]]] = [("", [])]
+    for line in text.split("\n"):
+        bare = line.lstrip(_NOTHING)
+        heading = _HEADING.match(bare.rstrip(f"{_NOTHING} \t")) if bare[:1] == "=" else None
+        if heading is None:
+            sections[-1][1].append(line)
+            continue
+        links.drop(DropReason.IN_HEADING, line.count(LINK_START))
+        level = min(len(heading[1]), len(heading[3]))
+        if level == _LEVEL_OF_SECTIONS:
+            sections.append((heading[0].strip()[level:-level].strip(), []))
+    return [(heading, "\n".join(lines)) for heading, lines in sections]
 
 
 def shown_lines(text: str, links: Tally) -> list[str]:

@@ -9,13 +9,14 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from leia.base.errors import DropReason, UsageError
 from leia.base.step import Tally
 from leia.corpus.languages import switches, variants
 from leia.corpus.siteinfo import Wiki
 from leia.corpus.wikitext.inclusions import drop_templates, read_extension_tags
-from leia.corpus.wikitext.lines import drop_lists, shown_lines, tidy_spaces
+from leia.corpus.wikitext.lines import drop_lists, shown_lines, split_sections, tidy_spaces
 from leia.corpus.wikitext.literals import Literals
 from leia.corpus.wikitext.marks import LINK_END, LINK_START, LINK_WORDS, REMOVED, without_marks, without_removed
 from leia.corpus.wikitext.quotes import read_quotes
@@ -45,6 +46,25 @@ class ReadArticle:
     dropped: Counter[DropReason]
 
 
+class ReadSection(NamedTuple):
+    """The lead of an article or a section of level 2: its heading ("" of the lead), the plain text of its paragraphs
+    without any heading, and the titles of the articles that its links lead to, in their order."""
+
+    heading: str
+    text: str
+    titles: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSections:
+    """An article in sections, the lead first; those without a paragraph have an empty text. `links` and `dropped` are
+    of the whole article, as in `ReadArticle`."""
+
+    sections: list[ReadSection]
+    links: int
+    dropped: Counter[DropReason]
+
+
 class WikitextReader:
     """Reads the articles of one wiki. `variant`: the writing that is chosen where a text has several (`-{...}-`); by
     default the first that the language falls back to. Raises `UsageError` for one that the language does not have."""
@@ -57,6 +77,21 @@ class WikitextReader:
 
     def read(self, wikitext: str, title: str = "") -> ReadArticle:
         """The text and the links of the article `title`."""
+        markup = self._read_markup(wikitext, title)
+        lines = shown_lines(markup.tidy(markup.text), markup.links)
+        return markup.plain("\n".join([*lines, "", ""]) if lines else "")
+
+    def read_sections(self, wikitext: str, title: str = "") -> ReadSections:
+        """The lead and the sections of level 2 of the article `title`."""
+        markup = self._read_markup(wikitext, title)
+        sections = []
+        for heading, text in split_sections(markup.text, markup.links):
+            paragraphs = markup.plain("\n".join(shown_lines(markup.tidy(text), markup.links)))
+            sections.append(ReadSection(markup.words(heading), paragraphs.text.strip(), paragraphs.titles))
+        return ReadSections(sections, markup.written, markup.links.dropped)
+
+    def _read_markup(self, wikitext: str, title: str) -> "_Markup":
+        """All markup of an article but what makes lines of it."""
         links = Tally("links")
         literals = Literals()
         titles: list[str] = []
@@ -74,11 +109,7 @@ class WikitextReader:
             text = self._switches.sub(REMOVED, text)
         text = self._links.read_internal(text, titles, links)
         text, own_addresses = self._read_lines(text, titles, links)
-        text, empty = _NO_WORDS.subn("", without_removed(text))
-        links.drop(DropReason.NO_WORDS, empty)
-        lines = shown_lines(tidy_spaces(text), links)
-        text = literals.put_back(decode_references("\n".join([*lines, "", ""]))) if lines else ""
-        return _split(text, titles, written + own_addresses, links)
+        return _Markup(text, literals, titles, written + own_addresses, links)
 
     def _read_lines(self, text: str, titles: list[str], links: Tally) -> tuple[str, int]:
         """`text` with external links and apostrophes read, line by line, and the number of links that came so."""
@@ -92,6 +123,33 @@ class WikitextReader:
                 line = read_quotes(line)
             lines[number] = line
         return "\n".join(lines), added
+
+
+@dataclass(slots=True)
+class _Markup:
+    """An article whose markup was read: its `text` with marks for what was found, and what the marks stand for."""
+
+    text: str
+    literals: Literals
+    titles: list[str]
+    written: int
+    links: Tally
+
+    def tidy(self, text: str) -> str:
+        """`text`, all of the article's or a part, without links that have no words, and with tidy spaces."""
+        text, empty = _NO_WORDS.subn("", without_removed(text))
+        self.links.drop(DropReason.NO_WORDS, empty)
+        return tidy_spaces(text)
+
+    def plain(self, text: str) -> ReadArticle:
+        """Text and links of what `tidy` gave, or of some of its lines."""
+        text = self.literals.put_back(decode_references(text))
+        return _split(text, self.titles, self.written, self.links)
+
+    def words(self, heading: str) -> str:
+        """The plain text of a heading, whose links are counted already."""
+        heading = tidy_spaces(without_removed(_LINK.sub(r"\2", heading)))
+        return self.literals.put_back(decode_references(heading)).strip()
 
 
 def _order(language: str, known: dict[str, list[str]], variant: str | None) -> list[str]:
