@@ -18,7 +18,8 @@ MEAN = "mean"
 class Column:
     """A task with a number of examples and one of its metrics (None: its first); `task` is None for what only the
     authors evaluated. `language` is that of the runs, "" where the table does not say it. `status`: of the items those
-    alone whose field `status` says so, "" for all."""
+    alone whose field `status` says so, "" for all. `items`: on how many the authors' numbers are, 0 where the table
+    does not say it."""
 
     name: str
     task: str | None = None
@@ -26,6 +27,7 @@ class Column:
     metric: str | None = None
     language: str = ""
     status: str = ""
+    items: int = 0
 
     @property
     def benchmark(self) -> str:
@@ -85,7 +87,8 @@ class Row:
 class Table:
     """One file of `configs/tables/`. `baseline` names the row over which those below it are to gain. `base_model` may
     hold {seed}. `train_config`: of the rows that name no other. `made_by`: the command that makes its datasets, where
-    that is not scripts/build_corpus.sh."""
+    that is not scripts/build_corpus.sh. `metric`: what a cell holds whose column names no other. `drawn`: what the
+    interval of a cell over items is drawn from."""
 
     title: str
     seeds: list[int]
@@ -98,6 +101,8 @@ class Table:
     made_by: str = ""
     train_config: str = ""
     train_tokens: int = 0
+    metric: str = "Accuracy"
+    drawn: str = "facts"
 
     @property
     def baseline_place(self) -> int:

@@ -1,7 +1,7 @@
 """How sure a number is: the t interval over training seeds, the paper's criterion, the paired bootstrap over items."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from leia.base.errors import InputError
 from leia.evaluation.results import TaskResult
 
 BOOTSTRAP_SAMPLES = 10_000
+_DRAWN_AT_ONCE = 2_000_000
+"""Items, some 50 MB."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,43 @@ def bootstrap_gains(
     ours, theirs = _scores(candidate, metric), _scores(baseline, metric)
     if ours is None or theirs is None:
         return None
+    return paired_gains(ours, theirs, candidate[0].about["task"])
+
+
+def paired_gains(ours: Mapping[str, float], theirs: Mapping[str, float], what: str = "results") -> np.ndarray:
+    """Gains in `BOOTSTRAP_SAMPLES` samples of the items, of which each has a score in both; the last entry is the gain
+    itself. Raises `InputError` when the items differ; it begins with `what`."""
     if ours.keys() != theirs.keys():
-        task = candidate[0].about["task"]
         raise InputError(
-            f"{task}: {len(ours.keys() ^ theirs.keys())} items are in some results only; evaluate all again"
+            f"{what}: {len(ours.keys() ^ theirs.keys())} items are in some results only; evaluate all again"
         )
     differences = np.array([ours[key] - theirs[key] for key in sorted(ours)])
     drawn = np.random.default_rng(0).integers(0, len(differences), (BOOTSTRAP_SAMPLES, len(differences)))
     return np.append(differences[drawn].mean(axis=1), differences.mean())
+
+
+def bootstrap_means(*columns: Mapping[str, float]) -> np.ndarray | None:
+    """The mean of item scores in `BOOTSTRAP_SAMPLES` samples of the items; the last entry is the mean itself.
+
+    Of several columns it is the mean of their means, and an item that stands in several of them (a query that was put
+    to several collections, say) is drawn for all of them together. None where a sample has no item of some column.
+    """
+    ids = sorted(set().union(*columns))
+    values = np.array([[column.get(key, np.nan) for column in columns] for key in ids])
+    there = (~np.isnan(values)).astype(float)
+    values = np.nan_to_num(values)
+    generator = np.random.default_rng(0)
+    at_once = max(1, _DRAWN_AT_ONCE // len(ids))
+    means = []
+    for start in range(0, BOOTSTRAP_SAMPLES, at_once):
+        samples = min(at_once, BOOTSTRAP_SAMPLES - start)
+        drawn = generator.integers(0, len(ids), (samples, len(ids))) + len(ids) * np.arange(samples)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        sizes = times @ there
+        if not sizes.all():
+            return None
+        means.append((times @ values / sizes).mean(axis=1))
+    return np.append(np.concatenate(means), (values.sum(axis=0) / there.sum(axis=0)).mean())
 
 
 def summarise_gains(gains: np.ndarray) -> Gain:

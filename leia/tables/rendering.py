@@ -12,7 +12,7 @@ from leia.base.text import latex, latex_table, markdown, markdown_table, one_lin
 from leia.evaluation.results import TaskResult
 from leia.tables.definition import Part, Table
 from leia.tables.intervals import Estimate, Gain, counts_as_gain
-from leia.tables.table import PAPER_ITEMS, Cell
+from leia.tables.table import Cell, paper_items
 
 Cells = Mapping[tuple[str, str, str], Cell]
 
@@ -74,7 +74,7 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
         f"upper end of the row {baseline!r}."
     )
     if any(cell.interval for cell in cells.values()):
-        texts.append("Over items: the 95% bootstrap interval over the facts.")
+        texts.append(f"Over items: the 95% bootstrap interval over the {table.drawn}.")
     if any(cell.gain for cell in cells.values()):
         texts.append(
             f"Gain: over the row {baseline!r} on the same items, with its 95% interval by a paired bootstrap over "
@@ -86,8 +86,8 @@ def _texts(table: Table, cells: Cells, note: str) -> list[str]:
 
 
 def _metrics(table: Table, cells: Cells) -> str:
-    """What the cells hold: "Accuracy", and which columns or whole parts another metric: the one that the table names,
-    or the first of the task where there are results."""
+    """What the cells hold: the table's metric, and which columns or whole parts another one: that which the table
+    names, or the first of the task where there are results."""
     others: dict[str, list[str]] = {}
     for part in table.parts:
         metrics = {}
@@ -96,24 +96,25 @@ def _metrics(table: Table, cells: Cells) -> str:
             metrics[column.name] = column.metric or " or ".join(sorted(found)) or "acc"
         whole = len(set(metrics.values())) == 1
         for column, metric in metrics.items():
-            if metric != "acc":
+            if metric not in ("acc", table.metric):
                 others.setdefault(metric, []).append(part.title if whole else column)
     named = "; ".join(f"{', '.join(dict.fromkeys(columns))}: {metric}" for metric, columns in others.items())
-    return f"Accuracy ({named})" if named else "Accuracy"
+    return f"{table.metric} ({named})" if named else table.metric
 
 
 def fewer_items(table: Table, cells: Cells) -> str:
     """What was measured on fewer items than in the paper, and what one item is worth there; "" if nothing was."""
-    found: dict[tuple[str, int], list[str]] = {}
+    found: dict[tuple[str, int, int], list[str]] = {}
     for part in table.parts:
         for column in part.columns:
             for cell in (cells[part.name, row.name, column.name] for row in table.rows):
                 if not cell.complete:
-                    found.setdefault((column.benchmark, cell.items), []).append(column.language)
+                    what = (column.benchmark or column.name, cell.items, paper_items(column))
+                    found.setdefault(what, []).append(column.language)
     groups = [
-        f"{benchmark} ({', '.join(dict.fromkeys(languages))}) {items} instead of {PAPER_ITEMS[benchmark]:,}, "
-        f"one item is worth {1 / items:.3f}"
-        for (benchmark, items), languages in found.items()
+        f"{benchmark} {f'({known}) ' if (known := ', '.join(dict.fromkeys(filter(None, languages)))) else ''}{items} "
+        f"instead of {expected:,}, one item is worth {1 / items:.3f}"
+        for (benchmark, items, expected), languages in found.items()
     ]
     return f"Fewer items than in the paper, so no comparison with its numbers: {'; '.join(groups)}." if groups else ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from leia.evaluation.results import TaskResult, check_models, of_status, read_result, result_path
-from leia.tables.definition import MEAN, Part, Row, Table
+from leia.tables.definition import MEAN, Column, Part, Row, Table
 from leia.tables.intervals import Estimate, Gain, bootstrap_gains, counts_as_gain, estimate, summarise_gains
 from leia.tables.knowledge import MEASURES, Interval, draw_gains, draw_measures, has_measures, summarise
 
@@ -27,12 +27,17 @@ PAPER_ITEMS = {
 """Items (a language) of the splits that the paper evaluates on."""
 
 
+def paper_items(column: Column) -> int:
+    """On how many items the authors' numbers of a column are; 0 where it is not known."""
+    return column.items or PAPER_ITEMS.get(column.benchmark, 0)
+
+
 @dataclass(frozen=True)
 class Cell:
     """Ours, the authors', the gain over the baseline row, and whether it counts by the paper's criterion.
 
     `items`: on how many ours was measured, 0 for a mean. `complete`: not on fewer than the paper's. `metric`: its name,
-    "" for a mean. `interval`: over items, of the measures of knowledge alone.
+    "" for a mean. `interval`: over items, of the measures of knowledge and of retrieval.
     """
 
     ours: Estimate | None = None
@@ -94,7 +99,7 @@ def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) ->
         cell = Cell(authors=authors.get(column.name))
         if ours := results.get(column.name):
             items = min(len(result.items) for result in ours)
-            complete = items >= PAPER_ITEMS.get(column.benchmark, 0)
+            complete = items >= paper_items(column)
             values = [result.value(column.metric) for result in ours]
             metric = column.metric or next(iter(ours[0].metrics))
             cell = replace(cell, ours=estimate(values), seeds=len(ours), items=items, complete=complete, metric=metric)
@@ -108,15 +113,15 @@ def _cells(row: Row, part: Part, results: Mapping[str, Sequence[TaskResult]]) ->
             for column in part.columns
             if column.name in results
         ]
-        cells[MEAN] = _mean(list(cells.values()), authors, seeds)
+        cells[MEAN] = mean_cell(list(cells.values()), authors, seeds)
     return cells
 
 
-def _mean(cells: Sequence[Cell], authors: Mapping[str, Estimate], values: Sequence[Sequence[float]]) -> Cell:
+def mean_cell(cells: Sequence[Cell], authors: Mapping[str, Estimate], values: Sequence[Sequence[float]]) -> Cell:
     """The mean over `cells`: ours where each has the same number of seeds (`values`, of each measured cell, one a
-    seed), the authors' where they give all."""
+    seed), the authors' where they give it or all of the columns, never that of some."""
     mean = Cell(authors=authors.get(MEAN))
-    if len(authors) == len(cells):
+    if MEAN not in authors and len(authors) == len(cells):
         mean = Cell(authors=Estimate(float(np.mean([cell.mean for cell in authors.values()]))))
     if len(values) == len(cells) and len(set(map(len, values))) == 1:
         means = [float(np.mean(seed)) for seed in zip(*values, strict=True)]
