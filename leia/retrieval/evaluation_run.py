@@ -1,0 +1,147 @@
+"""Models on judged collections, on disk: of each pair a folder with every ranking and results.json; then their table.
+
+OUTPUT_DIR/<model>/<collection>/results.json                average precision of each test query, their mean, the folds
+OUTPUT_DIR/<model>/<collection>/fold-1/test-epoch-12.run    TREC run files, of dev and test; all.run without training
+OUTPUT_DIR/table.md                                         all of them
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from leia.base.cli import progress
+from leia.base.errors import AlreadyComplete, UsageError
+from leia.base.outputs import NewFolder, write_file
+from leia.base.step import open_step
+from leia.base.text import to_json
+from leia.retrieval.collection import Collection, folds, open_collection, split
+from leia.retrieval.encoder import load_retriever
+from leia.retrieval.finetuning import Ranker, fine_tune
+from leia.retrieval.map_table import fill_map_table, read_results, results_table
+from leia.retrieval.recipe import FineTuning
+from leia.retrieval.scoring import Run, average_precision, mean_average_precision, write_run
+from leia.tables.definition import load_table
+from leia.tables.rendering import to_markdown
+
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model or a collection: what the table calls it, and where it is: a folder, or its id on a hub."""
+
+    name: str
+    place: str
+
+
+@dataclass(frozen=True)
+class How:
+    """`max_length`: tokens of query and document, None: as many as the model has positions for. `folds_file`: which
+    query is in which of the five. `query_fields`: of TREC topics."""
+
+    fine_tuning: FineTuning
+    max_length: int | None = None
+    folds_file: Path | None = None
+    query_fields: tuple[str, ...] = ("title",)
+
+
+def evaluate_all(
+    models: Sequence[Named],
+    collections: Sequence[Named],
+    output_dir: Path,
+    how: How,
+    table_file: Path | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Evaluate each model on each collection, but for what is complete, and return their table.
+
+    Models of one name are the same one from several seeds. `table_file`: the table of `configs/tables` beside whose
+    numbers ours are shown; models and collections have the names of its rows and columns then.
+    """
+    results: dict[str, dict[str, list[Mapping[str, float]]]] = {}
+    table = load_table(table_file) if table_file else None
+    if table is not None:
+        fill_map_table(
+            table, {model.name: {one.name: [] for one in collections} for model in models}
+        )  # are they there?
+    met: Counter[str] = Counter()
+    for model in models:
+        met[model.name] += 1
+        several = sum(other.name == model.name for other in models) > 1
+        folder = output_dir / _folder_name(f"{model.name}-{met[model.name]}" if several else model.name)
+        for collection in collections:
+            target = folder / _folder_name(collection.name)
+            try:
+                evaluate(model, collection, target, how, overwrite)
+            except AlreadyComplete as complete:
+                click.echo(complete)
+            found = read_results(target / RESULTS_FILE).average_precision
+            results.setdefault(model.name, {}).setdefault(collection.name, []).append(found)
+    shown = to_markdown(table, fill_map_table(table, results)) if table else results_table(results)
+    write_file(output_dir / "table.md", shown)
+    return shown
+
+
+def evaluate(model: Named, collection: Named, target: Path, how: How, overwrite: bool = False) -> None:
+    """One model on one collection; raises `AlreadyComplete` where `target` has it."""
+    places = [place for place in (model.place, collection.place) if Path(place).is_dir()]
+    inputs = [Path(place) for place in places] + ([how.folds_file] if how.folds_file else [])
+    options = {"model": Path(model.place).name, "collection": Path(collection.place).name, **asdict(how.fine_tuning)}
+    options |= {"max_length": how.max_length, "query_fields": how.query_fields}
+    writes = NewFolder(target, ("fold-*", "*.run", RESULTS_FILE), made_by="evaluate_retriever")
+    with open_step("evaluate_retriever", inputs, writes, options, overwrite) as step:
+        found = open_collection(collection.place, step, fields=how.query_fields)
+        retriever, tokenizer = load_retriever(model.place, seed=how.fine_tuning.seed)
+        length = how.max_length or retriever.max_length
+        if length > retriever.max_length:
+            raise UsageError(f"--max_length: expected at most the {retriever.max_length} positions of {model.place}")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        ranker = Ranker(retriever.to(device), tokenizer, length)
+        tag = _folder_name(model.name)
+        work = _fine_tune_folds if how.fine_tuning.epochs else _rank_all
+        content = work(ranker, found, step.target, tag, how)
+        precisions = content["average_precision"]
+        content = {
+            "model": model.name,
+            "collection": collection.name,
+            "map": mean_average_precision(precisions),
+            **content,
+        }
+        (step.target / RESULTS_FILE).write_text(to_json(content), encoding="utf-8")
+        step.notes.append(f"{model.name} on {collection.name}: MAP {content['map']:.4f} of {len(precisions):,} queries")
+
+
+def _rank_all(ranker: Ranker, collection: Collection, folder: Path, tag: str, _: How) -> dict[str, Any]:
+    """The model as it is, on all queries."""
+    run = ranker.rank(collection, list(collection.queries))
+    write_run(folder / "all.run", run, tag)
+    return {"average_precision": average_precision(collection.judgements, run), "folds": []}
+
+
+def _fine_tune_folds(ranker: Ranker, collection: Collection, folder: Path, tag: str, how: How) -> dict[str, Any]:
+    dealt = folds(collection, how.folds_file)
+    precisions: dict[str, float] = {}
+    facts = []
+    with progress("fine-tuning", len(dealt) * how.fine_tuning.epochs, unit="epoch") as bar:
+        for number in range(len(dealt)):
+            runs = folder / f"fold-{number + 1}"
+            runs.mkdir()
+
+            def keep(part: str, epoch: int, run: Run, runs: Path = runs) -> None:
+                write_run(runs / f"{part}-epoch-{epoch}.run", run, tag)
+
+            result = fine_tune(ranker, collection, split(dealt, number), how.fine_tuning, keep, bar.update)
+            precisions |= result.average_precision
+            test_map = mean_average_precision(result.average_precision)
+            facts.append({"epoch": result.epoch, "dev_map": result.dev_map, "test_map": test_map})
+    return {"average_precision": precisions, "folds": facts}
+
+
+def _folder_name(name: str) -> str:
+    """`name` as that of a folder, and as a word of a run file."""
+    return "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in name).strip(".") or "model"
