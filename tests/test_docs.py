@@ -42,6 +42,8 @@ def split(command):
         variables[name] = value
     while words and words[0] in ("bash", "python", "sbatch"):
         words.pop(0)
+    if words[0] == "torchrun":
+        words = words[next(place for place, word in enumerate(words) if word.endswith(".py")) :]
     script = words[0].removeprefix("./")
     if not (ROOT / script).exists():
         script = f"scripts/{script}"
