@@ -69,22 +69,36 @@ def evaluate_all(
         fill_map_table(
             table, {model.name: {one.name: [] for one in collections} for model in models}
         )  # are they there?
-    met: Counter[str] = Counter()
-    for model in models:
-        met[model.name] += 1
-        several = sum(other.name == model.name for other in models) > 1
-        folder = output_dir / _folder_name(f"{model.name}-{met[model.name]}" if several else model.name)
-        for collection in collections:
-            target = folder / _folder_name(collection.name)
-            try:
-                evaluate(model, collection, target, how, overwrite)
-            except AlreadyComplete as complete:
-                click.echo(complete)
-            found = read_results(target / RESULTS_FILE).average_precision
-            results.setdefault(model.name, {}).setdefault(collection.name, []).append(found)
+    for (model, collection), target in _targets(models, collections, output_dir).items():
+        try:
+            evaluate(model, collection, target, how, overwrite)
+        except AlreadyComplete as complete:
+            click.echo(complete)
+        found = read_results(target / RESULTS_FILE).average_precision
+        results.setdefault(model.name, {}).setdefault(collection.name, []).append(found)
     shown = to_markdown(table, fill_map_table(table, results)) if table else results_table(results)
     write_file(output_dir / "table.md", shown)
     return shown
+
+
+def _targets(
+    models: Sequence[Named], collections: Sequence[Named], output_dir: Path
+) -> dict[tuple[Named, Named], Path]:
+    """The folder of each model on each collection. Raises `UsageError` where two would have the same."""
+    of_name = Counter(model.name for model in models)
+    met: Counter[str] = Counter()
+    targets: dict[tuple[Named, Named], Path] = {}
+    for model in models:
+        met[model.name] += 1
+        name = f"{model.name}-{met[model.name]}" if of_name[model.name] > 1 else model.name
+        for collection in collections:
+            target = output_dir / _folder_name(name) / _folder_name(collection.name)
+            if (model, collection) in targets or target in targets.values():
+                raise UsageError(
+                    f"{target}: would hold two evaluations; give each model and collection a name of its own"
+                )
+            targets[model, collection] = target
+    return targets
 
 
 def evaluate(model: Named, collection: Named, target: Path, how: How, overwrite: bool = False) -> None:

@@ -3,10 +3,10 @@
     DATA_DIR/sections/<language>         every section of a Wikipedia
     DATA_DIR/aligned/<source>-<target>   which of them say the same, and which are hard negatives
 
-Only the texts that a pair needs are held in memory.
+The texts stay on disk; in memory are the ids of the sections that a pair needs, and where they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,8 @@ class Pair:
     source_language: str
     target_language: str
     rows: list[Aligned]
-    source_texts: dict[str, str]
-    target_texts: dict[str, str]
+    source_texts: Mapping[str, str]
+    target_texts: Mapping[str, str]
 
 
 def find_pairs(data_dir: Path, names: Iterable[str] = ()) -> list[str]:
@@ -81,18 +81,36 @@ def open_pair(data_dir: Path, name: str) -> Pair:
     ]
     source_ids = {row.source for row in rows} | {negative for row in rows for negative in row.target_negatives}
     target_ids = {row.target for row in rows} | {negative for row in rows for negative in row.source_negatives}
-    return Pair(name, source.name, target.name, rows, read_texts(source, source_ids), read_texts(target, target_ids))
+    texts = SectionTexts(source, source_ids), SectionTexts(target, target_ids)
+    return Pair(name, source.name, target.name, rows, *texts)
 
 
-def read_texts(sections: Path, ids: Iterable[str]) -> dict[str, str]:
-    """The texts of the sections `ids`, in the order of the sections. Raises `InputError` where one is not there."""
-    wanted = set(ids)
-    value_set = pa.array(sorted(wanted), pa.string())
-    texts: dict[str, str] = {}
-    for batch in open_dataset(sections, _SECTION_COLUMNS, MADE_BY, of="section").data.table.to_batches():
-        found = batch.select(_SECTION_COLUMNS).filter(pc.is_in(batch["id"], value_set=value_set))
-        texts.update(zip(found["id"].to_pylist(), found["text"].to_pylist(), strict=True))
-    if missing := sorted(wanted - texts.keys()):
-        expected = f"expected the section {missing[0]}, which is in a pair, found none"
-        raise InputError(f"{sections}: {expected} ({len(missing):,} are missing); make pairs and sections again")
-    return texts
+class SectionTexts(Mapping[str, str]):
+    """The texts of the sections `ids` of a dataset by their ids, in the order of the dataset.
+
+    Raises `InputError` where one is not there.
+    """
+
+    def __init__(self, sections: Path, ids: Iterable[str]) -> None:
+        wanted = set(ids)
+        value_set = pa.array(sorted(wanted), pa.string())
+        table = open_dataset(sections, _SECTION_COLUMNS, MADE_BY, of="section").data.table
+        self._texts = table["text"].chunks
+        self._places: dict[str, tuple[int, int]] = {}  # chunk, row in it
+        for number, chunk in enumerate(table["id"].chunks):
+            rows = pc.indices_nonzero(pc.is_in(chunk, value_set=value_set))
+            found = zip(chunk.take(rows).to_pylist(), rows.to_pylist(), strict=True)
+            self._places |= {one: (number, row) for one, row in found}
+        if missing := sorted(wanted - self._places.keys()):
+            expected = f"expected the section {missing[0]}, which is in a pair, found none"
+            raise InputError(f"{sections}: {expected} ({len(missing):,} are missing); make pairs and sections again")
+
+    def __getitem__(self, section: str) -> str:
+        chunk, row = self._places[section]
+        return self._texts[chunk][row].as_py()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

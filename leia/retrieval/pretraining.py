@@ -9,6 +9,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -89,13 +90,17 @@ class Pretraining:
         return PairStream(make, settings.batch_size, rng, masks, rank, self.accelerator.num_processes)
 
     def run_iteration(self) -> Iterator[StepRecord]:
-        """The steps of one iteration."""
-        for place in self._turns.iteration():
-            yield self._step(place)
+        """The steps of one iteration. Their batches are made in a thread, so that a GPU need not wait for them."""
+        places = list(self._turns.iteration())
+        with ThreadPoolExecutor(1) as thread:
+            for place, batches in zip(places, thread.map(self._batches, places), strict=True):
+                yield self._step(place, batches)
         self.iteration += 1
 
-    def _step(self, place: Place) -> StepRecord:
-        batches = [self.next_batch(place) for _ in range(self.settings.gradient_accumulation)]
+    def _batches(self, place: Place) -> list[Batch]:
+        return [self.next_batch(place) for _ in range(self.settings.gradient_accumulation)]
+
+    def _step(self, place: Place, batches: Sequence[Batch]) -> StepRecord:
         if place[0] == QLM and not self._all_have(min(map(masked_tokens, batches))):
             self.counts[SKIPPED] += self.accelerator.is_main_process
             return StepRecord(self.iteration, *place, None, None)

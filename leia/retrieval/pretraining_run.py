@@ -1,7 +1,7 @@
 """A pretraining on disk: the model after each epoch, the loss of each step, and where it goes on after a stop.
 
-    OUTPUT_DIR/epoch-0, epoch-1 ...   the model before training and after each epoch, with manifest.json; in the newest
-                                      also training_state.pt, from which the next epoch goes on
+    OUTPUT_DIR/epoch-0, epoch-1 ...   the model before training and after each epoch, with manifest.json
+    OUTPUT_DIR/state-1.pt             of the newest epoch, here the first: what the next one goes on from
     OUTPUT_DIR/losses.jsonl           a line a step: iteration, objective, pair, loss, gradient_norm
 
 An epoch is complete or not there. What was trained after the last one is trained again, with the same batches.
@@ -10,10 +10,12 @@ An epoch is complete or not there. What was trained after the last one is traine
 import json
 import os
 import shutil
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import click
@@ -22,16 +24,16 @@ from transformers import PreTrainedTokenizerBase
 
 from leia.base.cli import progress
 from leia.base.errors import AlreadyComplete, InputError, UsageError
-from leia.base.outputs import MANIFEST_NAME, held, new_folder, write_file
+from leia.base.outputs import MANIFEST_NAME, held, new_file, new_folder, write_file
 from leia.base.step import identify, read_manifest, versions, was_made_from
-from leia.base.text import to_json, to_json_lines
+from leia.base.text import one_line, to_json, to_json_lines
 from leia.retrieval.encoder import Retriever, as_retriever, load_retriever
 from leia.retrieval.pairs import Pair, find_pairs, open_pair, pair_folders
 from leia.retrieval.pretraining import Pretraining, PretrainingSettings, StepRecord
 from leia.retrieval.small_model import make_small_model
 
 _STEP = "pretrain_retriever"
-_STATE_FILE, _LOSSES_FILE = "training_state.pt", "losses.jsonl"
+_LOSSES_FILE = "losses.jsonl"
 _SHOWN = 100
 """Steps of an objective over which the progress bar's loss is a mean."""
 
@@ -102,6 +104,7 @@ class _Run:
         self._writes = training.accelerator.is_main_process
 
     def go_on(self, newest: int | None, overwrite: bool) -> None:
+        """Train the epochs after the `newest` one, None: from the beginning."""
         if newest is None:
             state = self._training.state()  # which waits for all processes: none looks for an epoch any more
             if self._writes:
@@ -109,74 +112,88 @@ class _Run:
                 self._save(0, state)
         else:
             self._restore(newest)
-        done = self._training.iteration
-        total = self._settings.epochs * self._settings.iterations_per_epoch
-        bar = progress("pretraining", total, unit="iteration") if self._writes else None
-        if bar is not None:
-            bar.update(done)
-        shown: dict[str, list[float]] = {}
+        each, total = self._settings.iterations_per_epoch, self._settings.epochs * self._settings.iterations_per_epoch
+        bar = _Bar(total, self._training.iteration) if self._writes else None
         while self._training.iteration < total:
             records = list(self._training.run_iteration())
             if bar is not None:
                 self._log(records)
-                _show(bar, shown, records)
-            if self._training.iteration % self._settings.iterations_per_epoch == 0:
+                bar.show(records)
+            if self._training.iteration % each == 0:
                 state = self._training.state()
                 if self._writes:
-                    self._save(self._training.iteration // self._settings.iterations_per_epoch, state)
+                    self._save(self._training.iteration // each, state)
         if bar is not None:
             bar.close()
-            last = epoch_folder(self._output_dir, self._settings.epochs)
-            counts = json.loads((last / MANIFEST_NAME).read_text(encoding="utf-8"))["counts"]
-            click.echo("\n".join([f"written: {last}", *(f"{number:>12,}  {what}" for what, number in counts.items())]))
+            self._report()
+
+    def _report(self) -> None:
+        last = epoch_folder(self._output_dir, self._settings.epochs)
+        counts = (read_manifest(last) or {})["counts"]
+        click.echo("\n".join([f"written: {last}", *(f"{number:>12,}  {what}" for what, number in counts.items())]))
 
     def _log(self, records: Sequence[StepRecord]) -> None:
         with (self._output_dir / _LOSSES_FILE).open("a", encoding="utf-8") as file:
             file.write(to_json_lines(map(asdict, records)))
 
     def _save(self, epoch: int, state: Mapping[str, Any]) -> None:
-        """Write an epoch; the one before it keeps its model, not its state."""
-        counts: dict[str, int] = {}
-        for process in state["processes"]:
-            for what, number in process["counts"].items():
-                counts[what] = counts.get(what, 0) + number
+        """Write an epoch: its state before it, so that a complete epoch has one."""
+        counts = sum((Counter(process["counts"]) for process in state["processes"]), Counter())
+        with new_file(_state_file(self._output_dir, epoch)) as file:
+            torch.save(state, file)
         with new_folder(epoch_folder(self._output_dir, epoch), ()) as folder:
             self._training.retriever.save(folder, self._training.tokenizer)
-            torch.save(state, folder / _STATE_FILE)
             facts = {"epoch": epoch, "iterations": self._training.iteration, "counts": counts}
             (folder / MANIFEST_NAME).write_text(to_json({**self._manifest, **facts}), encoding="utf-8")
-        if epoch:
-            (epoch_folder(self._output_dir, epoch - 1) / _STATE_FILE).unlink(missing_ok=True)
+        for before in range(epoch):
+            _state_file(self._output_dir, before).unlink(missing_ok=True)
 
     def _restore(self, epoch: int) -> None:
-        folder = epoch_folder(self._output_dir, epoch)
+        file = _state_file(self._output_dir, epoch)
         try:
-            state = torch.load(folder / _STATE_FILE, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
-            raise InputError(f"{folder / _STATE_FILE}: cannot be read ({error}); remove {folder}") from error
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            found = f"expected the state of the training, found none that can be read ({one_line(str(error))[:80]})"
+            raise InputError(f"{file}: {found}; begin anew with --overwrite") from error
         self._training.restore(state)
         if self._writes:
             losses = self._output_dir / _LOSSES_FILE
             lines = losses.read_text(encoding="utf-8").splitlines(keepends=True) if losses.exists() else []
             kept = [line for line in lines if line.endswith("\n") and _iteration(line) < self._training.iteration]
             write_file(losses, "".join(kept))
-            click.echo(f"goes on after {folder}", err=True)
+            click.echo(f"goes on after {epoch_folder(self._output_dir, epoch)}", err=True)
 
 
 def _iteration(line: str) -> int:
     return json.loads(line)["iteration"]
 
 
-def _show(bar: Any, shown: dict[str, list[float]], records: Sequence[StepRecord]) -> None:
-    for record in records:
-        if record.loss is not None:
-            shown[record.objective] = [*shown.get(record.objective, [])[1 - _SHOWN :], record.loss]
-    bar.set_postfix({name: f"{sum(losses) / len(losses):.3f}" for name, losses in shown.items()}, refresh=False)
-    bar.update()
+class _Bar:
+    """A progress bar over iterations, with the mean of each objective's last losses."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self._bar = progress("pretraining", total, unit="iteration")
+        self._bar.update(done)
+        self._losses: dict[str, deque[float]] = {}
+
+    def show(self, records: Sequence[StepRecord]) -> None:
+        for record in records:
+            if record.loss is not None:
+                self._losses.setdefault(record.objective, deque(maxlen=_SHOWN)).append(record.loss)
+        means = {objective: f"{sum(losses) / len(losses):.3f}" for objective, losses in self._losses.items()}
+        self._bar.set_postfix(means, refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        self._bar.close()
 
 
 def epoch_folder(output_dir: Path, epoch: int) -> Path:
     return output_dir / f"epoch-{epoch}"
+
+
+def _state_file(output_dir: Path, epoch: int) -> Path:
+    return output_dir / f"state-{epoch}.pt"
 
 
 def newest_epoch(output_dir: Path) -> int | None:
@@ -190,6 +207,8 @@ def _begin(output_dir: Path, overwrite: bool) -> None:
     if overwrite:
         for folder in output_dir.glob("epoch-*"):
             shutil.rmtree(folder)
+        for file in output_dir.glob("state-*.pt"):
+            file.unlink()
     (output_dir / _LOSSES_FILE).write_text("", encoding="utf-8")
 
 

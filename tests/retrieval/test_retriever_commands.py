@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on_to_the_losses_and_weights_of_an_undisturbed_one(da
         for name in ("model.safetensors", "qlm_head.safetensors"):
             ours, theirs = (load_file(one / f"epoch-{epoch}" / name) for one in (folder, model))
             assert all((ours[key] == theirs[key]).all() for key in theirs), (epoch, name)
-    assert [path.name for path in folder.glob("*/training_state.pt")] == ["training_state.pt"]
+    assert [path.name for path in folder.glob("*.pt")] == ["state-2.pt"]
     assert not [path for path in tmp_path.rglob(".*")]
 
 
@@ -180,6 +180,14 @@ def test_models_of_one_name_are_seeds(data, model, tmp_path):
     done = evaluate(tmp_path, *models, "--collection", f"judged={data / 'held_out/a-b'}", "--epochs", 0)
     assert done.exit_code == 0 and re.search(r"\| both \| 0\.\d{3} ±0\.\d{3} \|", done.stdout)
     assert sorted(path.name for path in tmp_path.glob("both-*")) == ["both-1", "both-2"]
+
+
+def test_two_evaluations_in_one_folder_are_refused(model, data, tmp_path):
+    place = model / "epoch-1"
+    for names in ((f"a/b={place}", f"a-b={model / 'epoch-2'}"), (f"a={place}", f"a={place}")):
+        models = [f"--model={name}" for name in names]
+        done = evaluate(tmp_path, *models, "--collection", data / "held_out/a-b", "--epochs", 0)
+        assert done.exit_code == 2 and "would hold two evaluations" in done.stderr and not list(tmp_path.iterdir())
 
 
 def test_ours_stand_beside_the_published_numbers(data, model, tmp_path):
