@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Pretraining for retrieval tried out in two made-up languages: MAP before and after, with both objectives and with each.
 #
-#   bash scripts/run_retrieval_trial.sh               3 trainings x 5 seeds: a quarter of an hour on 2 cores
+#   bash scripts/run_retrieval_trial.sh               3 trainings x 5 seeds: some 10 minutes on 2 cores
 #   SEEDS="1 2" bash scripts/run_retrieval_trial.sh   fewer seeds
 #
-# Everything is written to work/retrieval-trial (25 MB), or to WORK; the table is the last that is printed, and
+# Everything is written to work/retrieval-trial (40 MB), or to WORK; the table is the last that is printed, and
 # map/table.md there. Stop it at any time: the same command continues. JOBS trainings run at a time (as many as there are
 # cores); what they print is in their .log there. ITERATIONS (2000): steps of each objective.
 set -euo pipefail
