@@ -27,6 +27,7 @@ from leia.base.cli import (
     command,
     input_file,
     num_workers_option,
+    option,
     options_of,
     output_option,
     overwrite_option,
@@ -57,6 +58,11 @@ def unless_complete() -> Iterator[None]:
 @input_file("--target_redirect_file", "extract_wikipedia_redirects.py")
 @input_file("--target_wikidata_id_file", "extract_wikidata_ids.py", "Id file of the target language.")
 @output_option("--output_dir", OUTPUT_FOLDER, "Folder to write into; what else it holds stays.")
+@option("Sections", "--source_variant", show_default="the first that the language falls back to",
+        help="Writing of the source to choose where a text has several, say zh-hant.")  # fmt: skip
+@option("Sections", "--target_variant", show_default="the same for the target", help="Writing of the target.")
+@option("Sections", "--min_sentences", type=click.IntRange(0), default=2, help="A section has so many sentences,")
+@option("Sections", "--min_characters", type=click.IntRange(0), default=100, help="or so many characters.")
 @options_of(AlignmentSettings)
 @num_workers_option
 @allow_missing_parts_option
@@ -70,6 +76,10 @@ def main(
     target_redirect_file: str,
     target_wikidata_id_file: str,
     output_dir: str,
+    source_variant: str | None,
+    target_variant: str | None,
+    min_sentences: int,
+    min_characters: int,
     num_workers: int,
     allow_missing_parts: bool,
     allow_truncated: bool,
@@ -98,18 +108,24 @@ def main(
         found = f"expected dumps of two languages, found {languages[0]!r} in {name_of(parts[0])}, too"
         raise UsageError(f"{name_of(parts[1])}: {found}; give --target_dump_file another one")
 
+    options, pair = asdict(alignment), "-".join(languages)
+    collection = out / "held_out" / pair
+    for earlier in (collection, out / "held_out" / "-".join(reversed(languages))):
+        if earlier.exists() and not (alignment.held_out and earlier == collection):
+            advice = "give --held_out and the languages as then, or remove this folder"
+            raise UsageError(f"{earlier}: holds pairs that an earlier call set aside; {advice}")
+
     reading = {"allow_missing_parts": allow_missing_parts, "allow_truncated": allow_truncated}
+    least = {"min_sentences": min_sentences, "min_characters": min_characters}
     folders = [out / "sections" / language for language in languages]
-    for dump, of_dump, lookups, folder in zip(dumps, parts, files, folders, strict=True):
+    variants = source_variant, target_variant
+    for dump, of_dump, lookups, folder, variant in zip(dumps, parts, files, folders, variants, strict=True):
         inputs, output = [*as_inputs(dump), *lookups], NewDataset(folder, SECTIONS_SCHEMA)
-        with unless_complete(), open_step("extract_sections", inputs, output, reading, overwrite) as step:
-            batches = read_sections(of_dump, *lookups, num_workers, step, allow_truncated=allow_truncated)
+        of_step = {"variant": variant, **reading, **least}
+        with unless_complete(), open_step("extract_sections", inputs, output, of_step, overwrite) as step:
+            batches = read_sections(of_dump, *lookups, num_workers, step, variant, allow_truncated, **least)
             save_dataset(step.target, SECTIONS_SCHEMA, batches)
 
-    options, pair = asdict(alignment), "-".join(languages)
-    if (collection := out / "held_out" / pair).exists() and not alignment.held_out:
-        advice = "give --held_out as then, or remove this folder"
-        raise UsageError(f"{collection}: holds pairs that an earlier call set aside; {advice}")
     output = NewDataset(out / "aligned" / pair, ALIGNED_SCHEMA)
     with unless_complete(), open_step("align_sections", folders, output, options, overwrite) as step:
         save_dataset(step.target, ALIGNED_SCHEMA, align_sections(*folders, alignment, step))

@@ -36,6 +36,7 @@ from leia.retrieval.recipe import FineTuning
 @option("Collections", "--folds_file", type=EXISTING_FILE, show_default="dealt in turn",
         help="query<TAB>fold a line, folds 1 to 5.")  # fmt: skip
 @option("Collections", "--query_fields", type=CommaSeparated(), default="title", help="Fields of TREC topics to use.")
+@option("Collections", "--encoding", default="utf-8", help="Of TREC topics and documents (CLEF: latin-1).")
 @click.option("--max_length", type=click.IntRange(4), show_default="the model's positions",
               help="Tokens of query and document together.")  # fmt: skip
 @click.option("--table", type=EXISTING_FILE, show_default="none",
@@ -47,6 +48,7 @@ def main(
     output_dir: str,
     folds_file: str | None,
     query_fields: tuple[str, ...],
+    encoding: str,
     max_length: int | None,
     table: str | None,
     overwrite: bool,
@@ -58,7 +60,7 @@ def main(
         name, equals, place = value.partition("=")
         return Named(name, place) if equals else Named(value, value)
 
-    how = How(FineTuning(**settings), max_length, folds_file and Path(folds_file), query_fields)
+    how = How(FineTuning(**settings), max_length, folds_file and Path(folds_file), query_fields, encoding)
     places = [named(value) for value in models], [named(value) for value in collections]
     click.echo(evaluate_all(*places, Path(output_dir), how, table and Path(table), overwrite))
 

@@ -1,9 +1,9 @@
 r"""Train a re-ranker on aligned sections of Wikipedias in two or more languages.
 
 Reads the folder that build_aligned_sections.py writes and a BERT; writes to --output_dir the model before training and
-after each epoch (epoch-0, epoch-1 ...), which transformers and sentence-transformers load, and losses.jsonl. The same
-command goes on after the last complete epoch, bit for bit; with a greater --epochs it trains longer. In several
-processes: torchrun --nproc_per_node 8 scripts/pretrain_retriever.py and the same options.
+after each epoch (epoch-0, epoch-1 ...), losses.jsonl, and the state from which the same command goes on after the last
+complete epoch, with the same batches; with a greater --epochs it trains longer. In several processes: torchrun
+--nproc_per_node 8 scripts/pretrain_retriever.py and the same options.
 
     python scripts/pretrain_retriever.py --data_dir work/retrieval --pairs es-ja \
         --base_model bert-base-multilingual-uncased --output_dir runs/retriever

@@ -14,6 +14,11 @@ def expected(shared, name):
     return json.loads((shared / "expected/clir" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def texts_of(texts):
+    """What a pair needs: the texts of some sections, in the order of `texts`."""
+    return lambda ids: {one: text for one, text in texts.items() if one in ids}
+
+
 def json_lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -30,7 +35,7 @@ def pinned_pair(shared, name):
         for row in json_lines(shared / "data/clir/aligned.jsonl")
         if row["pair"] == name
     ]
-    return Pair(name, name[:2], name[2:], rows, texts[name[:2]], texts[name[2:]])
+    return Pair(name, name[:2], name[2:], rows, texts_of(texts[name[:2]]), texts_of(texts[name[2:]]))
 
 
 def pinned_tokenizer(shared):

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+MOMENTS = ("mean", "square")
+"""What it keeps of each parameter's gradients, beside the number of its steps."""
+
 
 class PublishedAdam(Optimizer):
     """`p -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)`, without weight decay.

@@ -18,7 +18,7 @@ from typing import Any
 from leia.base.errors import DropReason, InputError, UsageError
 from leia.base.step import Counts, Tally
 from leia.base.text import read_written_pairs
-from leia.retrieval.collection_files import TEXT_TAGS, read_documents, read_judgements, read_queries
+from leia.retrieval.collection_files import read_documents, read_judgements, read_queries
 
 FOLDS = 5
 EXAMPLE_ID = "clirmatrix/de/bi139-base/en/test1"
@@ -62,17 +62,16 @@ def open_collection(
     place: str,
     counts: Counts,
     fields: Sequence[str] = ("title",),
-    tags: Sequence[str] = TEXT_TAGS,
     encoding: str = "utf-8",
 ) -> Collection:
     """The collection in a folder, or of an id of `ir_datasets`; `counts` takes what is left out of it.
 
-    `fields` of a TREC topic make up a query; `tags` hold the text of a TREC document; `encoding` is that of TREC's
-    topics and documents. For an id of `ir_datasets` they do not count: it says what the text is.
+    `fields` of a TREC topic make up a query; `encoding` is that of TREC's topics and documents. For an id of
+    `ir_datasets` they do not count: it says what the text is.
     """
     if (folder := Path(place)).is_dir():
         queries, judgements = read_queries(folder, fields, encoding), read_judgements(folder)
-        return _join(place, counts, queries, judgements, lambda ids: read_documents(folder, ids, tags, encoding))
+        return _join(place, counts, queries, judgements, lambda ids: read_documents(folder, ids, encoding))
     return _from_ir_datasets(place, counts)
 
 

@@ -22,13 +22,14 @@ from leia.base.text import read_written_pairs
 FIELDS = ("title", "desc", "narr")
 """Of a TREC topic."""
 
-TEXT_TAGS = ("TITLE", "HEADLINE", "HEAD", "TI", "LEAD", "LEADPARA", "LD", "TEXT", "TX")
+_TEXT_TAGS = ("TITLE", "HEADLINE", "HEAD", "TI", "LEAD", "LEADPARA", "LD", "TEXT", "TX")
 """What holds the text of a TREC document, in the news of TREC and CLEF."""
 
 _FIELD = re.compile(
     r"<(?:[a-z]{2}-)?(num|title|desc|narr)\b[^>]*>\s*(?:(?:number|topic|description|narrative)\s*:)?([^<]*)",
     re.IGNORECASE,
 )
+_IN_TAGS = re.compile(rf"<({'|'.join(_TEXT_TAGS)})\b[^>]*>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _DOCNO = re.compile(r"<DOCNO>\s*(.*?)\s*</DOCNO>", re.DOTALL | re.IGNORECASE)
 _END = re.compile(r"</DOC>", re.IGNORECASE)
 
@@ -50,6 +51,8 @@ def read_queries(folder: Path, fields: Sequence[str], encoding: str) -> dict[str
         if query in queries:
             raise InputError(f"{where}: expected each query once, found {query!r} again; remove one of them")
         queries[query] = text
+    if not queries:
+        raise InputError(f"{path}: expected queries, found an empty file; write id<TAB>text, a query a line")
     return queries
 
 
@@ -89,14 +92,17 @@ def read_judgements(folder: Path) -> dict[str, dict[str, int]]:
                 "one; remove one of them"
             )
         judgements[query][document] = relevance
+    if not judgements:
+        expected = "`query iteration document relevance`, a judgement a line"
+        raise InputError(f"{path}: expected judgements, found an empty file; write {expected}")
     return judgements
 
 
-def read_documents(folder: Path, wanted: Collection[str], tags: Sequence[str], encoding: str) -> dict[str, str]:
+def read_documents(folder: Path, wanted: Collection[str], encoding: str) -> dict[str, str]:
     """Document id -> text of those documents that are `wanted`; "" where one has no text. The file is streamed."""
     names = ("documents.jsonl", "documents.jsonl.gz", "documents.trec", "documents.trec.gz")
     path = _the_file(folder, names, "the documents")
-    rows = _json_documents(path, wanted) if ".jsonl" in path.name else _trec_documents(path, wanted, tags, encoding)
+    rows = _json_documents(path, wanted) if ".jsonl" in path.name else _trec_documents(path, wanted, encoding)
     documents: dict[str, str] = {}
     for number, document, text in rows:
         if document in documents:
@@ -105,8 +111,9 @@ def read_documents(folder: Path, wanted: Collection[str], tags: Sequence[str], e
             )
         documents[document] = text
     if documents and not any(documents.values()):
-        kinds = ", ".join(f"<{tag}>" for tag in tags) if ".trec" in path.name else "text"
-        raise InputError(f"{path}: expected documents with {kinds}, found no text in any; name the tags that hold it")
+        kinds = ", ".join(f"<{tag}>" for tag in _TEXT_TAGS) if ".trec" in path.name else "text"
+        advice = "write documents.jsonl instead, a document a line"
+        raise InputError(f"{path}: expected documents with {kinds}, found no text in any; {advice}")
     return documents
 
 
@@ -126,11 +133,8 @@ def _json_documents(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, 
             yield number, document, " ".join(text.split())
 
 
-def _trec_documents(
-    path: Path, wanted: Collection[str], tags: Sequence[str], encoding: str
-) -> Iterator[tuple[int, str, str]]:
-    """The line where each wanted document ends, its id, and what stands in its `tags`, without further markup."""
-    in_tags = re.compile(rf"<({'|'.join(map(re.escape, tags))})\b[^>]*>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+def _trec_documents(path: Path, wanted: Collection[str], encoding: str) -> Iterator[tuple[int, str, str]]:
+    """The line where each wanted document ends, its id, and what stands in `_TEXT_TAGS`, without further markup."""
     for number, content in _trec_blocks(path, encoding):
         docno = _DOCNO.search(content)
         if docno is None or not docno[1]:
@@ -139,7 +143,7 @@ def _trec_documents(
                 "document"
             )
         if docno[1] in wanted:
-            text = " ".join(re.sub("<[^>]*>", " ", inner) for _, inner in in_tags.findall(content))
+            text = " ".join(re.sub("<[^>]*>", " ", inner) for _, inner in _IN_TAGS.findall(content))
             yield number, docno[1], " ".join(html.unescape(text).split())
 
 
@@ -174,7 +178,7 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
                 yield number, line.removeprefix("\ufeff") if number == 1 else line
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: is not {encoding} after line {number:,}; name its encoding (latin-1, say) or convert it"
+            f"{path}: is not {encoding} after line {number:,}; name its --encoding (latin-1, say) or convert it"
         ) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         message = f"{path}: expected a gzip file, found a broken one after line {number:,} ({error}); copy it again"

@@ -1,22 +1,29 @@
 """The model: one BERT with two heads, one that restores masked words of a query and one that scores a document for it.
 
-What ranks (BERT, its pooler, the second head) is a `BertForSequenceClassification` of transformers with two labels, so
-that any of its users can load it; the score of a document is the logit of label 1. The other head is new: the published
-model neither loads the one of multilingual BERT nor ties it to the embeddings.
+What ranks (BERT, its pooler, the second head) is a `BertForSequenceClassification` of transformers with two labels; the
+score of a document is the logit of label 1. The other head is new: the published model neither loads the one of
+multilingual BERT nor ties it to the embeddings.
 
-A saved model is a folder that plain transformers and the `CrossEncoder` of sentence-transformers load, with the first
-head in a file of its own, which training goes on with.
+A saved model is a folder that plain transformers and the `CrossEncoder` of sentence-transformers load, but for one of
+long documents, which only this room knows. The first head is in a file of its own, which training goes on with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.bert.modeling_bert import BertLMPredictionHead
 from transformers.utils import SAFE_WEIGHTS_NAME, logging
 
@@ -41,23 +48,10 @@ class Retriever(nn.Module):
         """The cross-entropy of a batch, a mean over its rows (labels: one a row) or over its masked tokens."""
         labels = batch["labels"]
         if labels.dim() == 1:
-            return cross_entropy(self.logits(batch), labels)
+            return cross_entropy(logits(self.ranker, batch), labels)
         masked = labels != -100
         hidden = self.ranker.bert(**_inputs(batch)).last_hidden_state
         return cross_entropy(self.qlm_head(hidden[masked]), labels[masked])
-
-    def logits(self, batch: Batch) -> torch.Tensor:
-        """(rows, 2): for each row "does not belong to the query" and "belongs to it", which is its score."""
-        return self.ranker(**_inputs(batch)).logits
-
-    @property
-    def is_long(self) -> bool:
-        return isinstance(self.ranker.config, LongBertConfig)
-
-    @property
-    def max_length(self) -> int:
-        """Tokens that the model has positions for."""
-        return self.ranker.config.max_position_embeddings
 
     @property
     def qlm_head_kind(self) -> str:
@@ -80,6 +74,15 @@ class Retriever(nn.Module):
             save_file(of_head, folder / _QLM_HEAD_FILE)
 
 
+def logits(ranker: BertForSequenceClassification, batch: Batch) -> torch.Tensor:
+    """(rows, 2): for each row "does not belong to the query" and "belongs to it", which is its score."""
+    return ranker(**_inputs(batch)).logits
+
+
+def is_long(ranker: BertForSequenceClassification) -> bool:
+    return isinstance(ranker.config, LongBertConfig)
+
+
 def _inputs(batch: Batch) -> Batch:
     return {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
 
@@ -95,7 +98,7 @@ def as_retriever(
 
     `long_length`: a BERT becomes one for documents of so many tokens, with this attention `window`.
     """
-    if long_length is not None and not isinstance(ranker.config, LongBertConfig):
+    if long_length is not None and not is_long(ranker):
         ranker = to_long(ranker, long_length, window)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
@@ -112,27 +115,39 @@ def load_retriever(
 ) -> tuple[Retriever, PreTrainedTokenizerBase]:
     """The model in a folder or on the hub, as `as_retriever` makes it, and its tokenizer.
 
-    A head that it does not have is drawn from `seed`. Raises `InputError` for a model that is no BERT or cannot be
-    loaded, and for a tokenizer without BERT's special tokens.
+    Errors as in `load_ranker`; `UsageError` for a head of another kind than the saved one.
+    """
+    ranker, tokenizer = load_ranker(model, seed)
+    retriever = as_retriever(ranker, qlm_head, seed, long_length, window)
+    _load_qlm_head(retriever, Path(model))
+    return retriever, tokenizer
+
+
+def load_ranker(model: str, seed: int = 0) -> tuple[BertForSequenceClassification, PreTrainedTokenizerBase]:
+    """What ranks, in a folder or on the hub, and its tokenizer; where it has no classifier, one is drawn from `seed`.
+
+    Raises `InputError` for a model that is no BERT or cannot be loaded, has another number of labels than two, or lacks
+    a tokenizer with BERT's special tokens.
     """
     AutoConfig.register(LongBertConfig.model_type, LongBertConfig, exist_ok=True)
     try:
         config = AutoConfig.from_pretrained(model)
-        kind = _kind(model, config.model_type)
-        with torch.random.fork_rng(devices=()):
+        kind = _kind(model, config)
+        with torch.random.fork_rng(devices=()), _quiet():
             torch.manual_seed(seed)
-            with _quiet():
-                ranker = kind.from_pretrained(model, num_labels=2, dtype=torch.float32)
+            ranker = kind.from_pretrained(model, num_labels=2, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         advice = "name a folder or a model on the hub"
         raise InputError(f"{model}: cannot be loaded as a BERT ({first}); {advice}") from error
     if missing := [name for name in _SPECIAL if getattr(tokenizer, name, None) is None]:
         raise InputError(f"{model}: expected a tokenizer with BERT's special tokens, found none for {missing[0]}")
-    retriever = as_retriever(ranker, qlm_head, seed, long_length, window)
-    _load_qlm_head(retriever, Path(model))
-    return retriever, tokenizer
+    words, rows = len(tokenizer), ranker.config.vocab_size
+    if not 0.9 * rows <= words <= rows:  # some models have rows to spare; without its files a tokenizer has 5 words
+        expected = f"expected a tokenizer of {rows:,} tokens, as the model has, found {words:,}"
+        raise InputError(f"{model}: {expected}; are the tokenizer's own files there?")
+    return ranker.eval(), tokenizer
 
 
 @contextmanager
@@ -149,19 +164,23 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _kind(model: str, model_type: str) -> type[BertForSequenceClassification]:
-    if model_type == LongBertConfig.model_type:
-        return LongBertForSequenceClassification
-    if model_type != "bert":
-        raise InputError(f"{model}: expected a BERT, found a model of the type {model_type!r}; name another")
-    return BertForSequenceClassification
+def _kind(model: str, config: PretrainedConfig) -> type[BertForSequenceClassification]:
+    if config.model_type not in ("bert", LongBertConfig.model_type):
+        raise InputError(f"{model}: expected a BERT, found a model of the type {config.model_type!r}; name another")
+    is_classifier = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    if is_classifier and config.num_labels != 2:
+        raise InputError(f"{model}: expected a classifier of 2 labels, found one of {config.num_labels}; name another")
+    return BertForSequenceClassification if config.model_type == "bert" else LongBertForSequenceClassification
 
 
 def _load_qlm_head(retriever: Retriever, folder: Path) -> None:
     """Give the head the weights that a pretraining saved beside its model, where there are such."""
     if not (file := folder / _QLM_HEAD_FILE).is_file():
         return
-    weights = load_file(file)
+    try:
+        weights = load_file(file)
+    except SafetensorError as error:
+        raise InputError(f"{file}: cannot be read, perhaps cut off ({error}); name another model") from error
     if ("decoder.weight" not in weights) != (retriever.qlm_head_kind == "tied"):
         saved = QLM_HEADS["decoder.weight" not in weights]
         raise UsageError(f"{file}: holds a head of the kind {saved!r}; say --qlm_head {saved}")
@@ -169,11 +188,7 @@ def _load_qlm_head(retriever: Retriever, folder: Path) -> None:
     retriever.qlm_head.load_state_dict(own | weights)
 
 
-def device_of(retriever: Retriever) -> torch.device:
-    return retriever.ranker.classifier.weight.device
-
-
 @torch.no_grad()
-def scores(retriever: Retriever, batches: Sequence[Batch]) -> list[float]:
-    """The score of each row of `batches`."""
-    return [score for batch in batches for score in retriever.logits(batch)[:, 1].float().tolist()]
+def scores(ranker: BertForSequenceClassification, batch: Batch) -> list[float]:
+    """The score of each row."""
+    return logits(ranker, batch)[:, 1].float().tolist()

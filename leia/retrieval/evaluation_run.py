@@ -5,6 +5,8 @@ OUTPUT_DIR/<model>/<collection>/fold-1/test-epoch-12.run    TREC run files, of d
 OUTPUT_DIR/table.md                                         all of them
 """
 
+import codecs
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,15 +22,17 @@ from leia.base.outputs import NewFolder, write_file
 from leia.base.step import open_step
 from leia.base.text import to_json
 from leia.retrieval.collection import Collection, folds, open_collection, split
-from leia.retrieval.encoder import load_retriever
+from leia.retrieval.encoder import load_ranker
 from leia.retrieval.finetuning import Ranker, fine_tune
 from leia.retrieval.map_table import fill_map_table, read_results, results_table
 from leia.retrieval.recipe import FineTuning
-from leia.retrieval.scoring import Run, average_precision, mean_average_precision, write_run
+from leia.retrieval.same_run import check_same, identity_of
+from leia.retrieval.scoring import Run, average_precision, check_installed, mean_average_precision, write_run
 from leia.tables.definition import load_table
 from leia.tables.rendering import to_markdown
 
 RESULTS_FILE = "results.json"
+_STEP = "evaluate_retriever"
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,13 @@ class Named:
 @dataclass(frozen=True)
 class How:
     """`max_length`: tokens of query and document, None: as many as the model has positions for. `folds_file`: which
-    query is in which of the five. `query_fields`: of TREC topics."""
+    query is in which of the five. `query_fields`: of TREC topics. `encoding`: of TREC's topics and documents."""
 
     fine_tuning: FineTuning
     max_length: int | None = None
     folds_file: Path | None = None
     query_fields: tuple[str, ...] = ("title",)
+    encoding: str = "utf-8"
 
 
 def evaluate_all(
@@ -63,22 +68,30 @@ def evaluate_all(
     Models of one name are the same one from several seeds. `table_file`: the table of `configs/tables` beside whose
     numbers ours are shown; models and collections have the names of its rows and columns then.
     """
+    check_installed()
+    _check_encoding(how.encoding)
     results: dict[str, dict[str, list[Mapping[str, float]]]] = {}
     table = load_table(table_file) if table_file else None
     if table is not None:
-        fill_map_table(
-            table, {model.name: {one.name: [] for one in collections} for model in models}
-        )  # are they there?
+        names = [one.name for one in collections]
+        fill_map_table(table, {model.name: dict.fromkeys(names, ()) for model in models})  # has it rows of these names?
     for (model, collection), target in _targets(models, collections, output_dir).items():
         try:
             evaluate(model, collection, target, how, overwrite)
         except AlreadyComplete as complete:
             click.echo(complete)
-        found = read_results(target / RESULTS_FILE).average_precision
+        found = read_results(target / RESULTS_FILE)
         results.setdefault(model.name, {}).setdefault(collection.name, []).append(found)
     shown = to_markdown(table, fill_map_table(table, results)) if table else results_table(results)
     write_file(output_dir / "table.md", shown)
     return shown
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise UsageError(f"--encoding: expected the name of an encoding like latin-1, found {name!r}") from None
 
 
 def _targets(
@@ -102,32 +115,30 @@ def _targets(
 
 
 def evaluate(model: Named, collection: Named, target: Path, how: How, overwrite: bool = False) -> None:
-    """One model on one collection; raises `AlreadyComplete` where `target` has it."""
-    places = [place for place in (model.place, collection.place) if Path(place).is_dir()]
-    inputs = [Path(place) for place in places] + ([how.folds_file] if how.folds_file else [])
-    options = {"model": Path(model.place).name, "collection": Path(collection.place).name, **asdict(how.fine_tuning)}
-    options |= {"max_length": how.max_length, "query_fields": how.query_fields}
-    writes = NewFolder(target, ("fold-*", "*.run", RESULTS_FILE), made_by="evaluate_retriever")
-    with open_step("evaluate_retriever", inputs, writes, options, overwrite) as step:
-        found = open_collection(collection.place, step, fields=how.query_fields)
-        retriever, tokenizer = load_retriever(model.place, seed=how.fine_tuning.seed)
-        length = how.max_length or retriever.max_length
-        if length > retriever.max_length:
-            raise UsageError(f"--max_length: expected at most the {retriever.max_length} positions of {model.place}")
+    """One model on one collection; raises `AlreadyComplete` where `target` has it, and `UsageError` where that has
+    another evaluation."""
+    inputs = [how.folds_file] if how.folds_file else []
+    of = {"model": identity_of(model.place), "collection": identity_of(collection.place)}
+    options = {**of, **{key: value for key, value in asdict(how).items() if key not in ("fine_tuning", "folds_file")}}
+    options = json.loads(json.dumps(options | asdict(how.fine_tuning)))  # lists and no tuples, as manifests have them
+    writes = NewFolder(target, ("fold-*", "*.run", RESULTS_FILE), made_by=_STEP)
+    if writes.exists() and not overwrite:
+        check_same(target, target, _STEP, inputs, options)
+    with open_step(_STEP, inputs, writes, options, overwrite) as step:
+        found = open_collection(collection.place, step, how.query_fields, how.encoding)
+        ranking_model, tokenizer = load_ranker(model.place, how.fine_tuning.seed)
+        positions = ranking_model.config.max_position_embeddings
+        if (how.max_length or 0) > positions:
+            raise UsageError(f"--max_length: expected at most the {positions} positions of {model.place}")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        ranker = Ranker(retriever.to(device), tokenizer, length)
-        tag = _folder_name(model.name)
+        ranker = Ranker(ranking_model.to(device), tokenizer, how.max_length or positions)
         work = _fine_tune_folds if how.fine_tuning.epochs else _rank_all
-        content = work(ranker, found, step.target, tag, how)
+        content = work(ranker, found, step.target, _folder_name(model.name), how)
         precisions = content["average_precision"]
-        content = {
-            "model": model.name,
-            "collection": collection.name,
-            "map": mean_average_precision(precisions),
-            **content,
-        }
-        (step.target / RESULTS_FILE).write_text(to_json(content), encoding="utf-8")
-        step.notes.append(f"{model.name} on {collection.name}: MAP {content['map']:.4f} of {len(precisions):,} queries")
+        mean = mean_average_precision(precisions)
+        about = {"model": model.name, "collection": collection.name, "map": mean}
+        (step.target / RESULTS_FILE).write_text(to_json(about | content), encoding="utf-8")
+        step.notes.append(f"{model.name} on {collection.name}: MAP {mean:.4f} of {len(precisions):,} queries")
 
 
 def _rank_all(ranker: Ranker, collection: Collection, folder: Path, tag: str, _: How) -> dict[str, Any]:
@@ -152,7 +163,8 @@ def _fine_tune_folds(ranker: Ranker, collection: Collection, folder: Path, tag: 
             result = fine_tune(ranker, collection, split(dealt, number), how.fine_tuning, keep, bar.update)
             precisions |= result.average_precision
             test_map = mean_average_precision(result.average_precision)
-            facts.append({"epoch": result.epoch, "dev_map": result.dev_map, "test_map": test_map})
+            trained = {"trained_queries": result.trained_queries, "epoch": result.epoch}
+            facts.append({**trained, "dev_map": result.dev_map, "test_map": test_map})
     return {"average_precision": precisions, "folds": facts}
 
 

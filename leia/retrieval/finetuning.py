@@ -11,11 +11,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DistributedSampler
-from transformers import PreTrainedTokenizerBase
+from transformers import BertForSequenceClassification, PreTrainedTokenizerBase
 
+from leia.base.errors import InputError
 from leia.retrieval.collection import Collection, Fold
-from leia.retrieval.encoder import Retriever, device_of, scores
+from leia.retrieval.encoder import is_long, logits, scores
 from leia.retrieval.pair_batches import Batch, collate, with_global_attention, without_padding
 from leia.retrieval.recipe import FineTuning
 from leia.retrieval.scoring import Run, average_precision, mean_average_precision
@@ -26,8 +28,10 @@ OnRun = Callable[[str, int, Run], None]
 
 @dataclass(frozen=True)
 class FoldResult:
-    """`epoch`: the one that was chosen. `average_precision`: of each test query after it."""
+    """`epoch`: the one that was chosen. `average_precision`: of each test query after it. `trained_queries`: those that
+    had enough non-relevant documents to train on."""
 
+    trained_queries: int
     epoch: int
     dev_map: float
     average_precision: dict[str, float]
@@ -36,29 +40,33 @@ class FoldResult:
 class Ranker:
     """A model that ranks the judged documents of queries. `max_length`: tokens of query and document together."""
 
-    def __init__(self, retriever: Retriever, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        self.retriever, self.tokenizer, self.max_length = retriever, tokenizer, max_length
+    def __init__(
+        self, model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> None:
+        self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
+
+    def copy(self) -> "Ranker":
+        return Ranker(deepcopy(self.model), self.tokenizer, self.max_length)
 
     def batch(self, pairs: Sequence[tuple[str, str]]) -> Batch:
         """(query, document) as rows, on the model's device."""
         batch = collate(self.tokenizer, pairs, self.max_length)
-        if self.retriever.is_long:
+        if is_long(self.model):
             batch = with_global_attention(batch)
-        device = device_of(self.retriever)
-        return {name: matrix.to(device) for name, matrix in without_padding(batch).items()}
+        return {name: matrix.to(self.model.device) for name, matrix in without_padding(batch).items()}
 
     def rank(self, collection: Collection, queries: Sequence[str], batch_size: int = 64) -> Run:
         """The score of each judged document of `queries`. Documents of similar length are scored together."""
         rows = [(query, document) for query in queries for document in collection.judgements[query]]
         rows.sort(key=lambda row: len(collection.documents[row[1]]))
-        self.retriever.eval()
+        self.model.eval()
         run: Run = {query: {} for query in queries}
         for start in range(0, len(rows), batch_size):
             some = rows[start : start + batch_size]
             batch = self.batch(
                 [(collection.queries[query], collection.documents[document]) for query, document in some]
             )
-            for (query, document), score in zip(some, scores(self.retriever, [batch]), strict=True):
+            for (query, document), score in zip(some, scores(self.model, batch), strict=True):
                 run[query][document] = score
         return run
 
@@ -74,18 +82,19 @@ def fine_tune(
     """Train a copy of the model on the fold's training queries; its test at the epoch that its dev queries choose."""
     rng = random.Random(settings.seed)
     torch.manual_seed(settings.seed)
-    ranker = Ranker(deepcopy(ranker.retriever), ranker.tokenizer, ranker.max_length)
-    optimizer = torch.optim.Adam(_parameter_groups(ranker.retriever, settings))
+    ranker = ranker.copy()
+    optimizer = torch.optim.Adam(_parameter_groups(ranker.model, settings))
     entries = training_entries(collection, fold.train, settings.num_negatives)
-    device = device_of(ranker.retriever)
+    trained = len({query for query, _, _ in entries})
+    device = ranker.model.device
     best: FoldResult | None = None
     for epoch in range(settings.epochs):
-        ranker.retriever.train()
+        ranker.model.train()
         for rows, labels in training_rows(collection, entries, epoch, settings, rng):
-            batch = ranker.batch(rows) | {"labels": torch.tensor(labels, device=device)}
+            batch = ranker.batch(rows)
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = ranker.retriever(batch)
+                loss = cross_entropy(logits(ranker.model, batch), torch.tensor(labels, device=device))
             loss.backward()
             optimizer.step()
         on_epoch()
@@ -97,7 +106,7 @@ def fine_tune(
         if best is None or dev_map > best.dev_map:
             run = ranker.rank(collection, fold.test)
             on_run("test", epoch, run)
-            best = FoldResult(epoch, dev_map, average_precision(collection.judgements, run))
+            best = FoldResult(trained, epoch, dev_map, average_precision(collection.judgements, run))
     assert best is not None
     return best
 
@@ -106,14 +115,19 @@ def training_entries(
     collection: Collection, queries: Sequence[str], num_negatives: int
 ) -> list[tuple[str, str, list[str]]]:
     """Each relevant document of `queries` with its query and that one's non-relevant documents, in the collection's
-    order; queries with fewer than `num_negatives` of these are left out."""
+    order; queries with fewer than `num_negatives` of these are left out. Raises `InputError` where none is left."""
     wanted = set(queries)
-    return [
+    entries = [
         (query, document, non_relevant)
         for query in collection.queries
         if query in wanted and len(non_relevant := collection.non_relevant(query)) >= num_negatives
         for document in collection.relevant(query)
     ]
+    if not entries:
+        most = max((len(collection.non_relevant(query)) for query in queries), default=0)
+        expected = f"expected training queries with {num_negatives} judged non-relevant documents"
+        raise InputError(f"{expected}, found none with more than {most}; take a smaller --num_negatives")
+    return entries
 
 
 def training_rows(
@@ -137,13 +151,13 @@ def training_rows(
         yield rows, labels
 
 
-def _parameter_groups(retriever: Retriever, settings: FineTuning) -> list[dict]:
+def _parameter_groups(model: BertForSequenceClassification, settings: FineTuning) -> list[dict]:
     """What trains, with its rate; the rest is frozen."""
-    bert = retriever.ranker.bert
+    bert = model.bert
     trained = bert.encoder.layer[max(len(bert.encoder.layer) - settings.trained_layers, 0) :]
     encoder = [*trained.parameters(), *bert.pooler.parameters()]
-    head = list(retriever.ranker.classifier.parameters())
-    for parameter in retriever.parameters():
+    head = list(model.classifier.parameters())
+    for parameter in model.parameters():
         parameter.requires_grad_(False)
     for parameter in [*encoder, *head]:
         parameter.requires_grad_(True)

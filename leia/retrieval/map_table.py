@@ -1,15 +1,15 @@
 """Mean average precision as tables: beside the published numbers, or of models of one's own.
 
-    results = {"mbert": {"de-en": [read_results(path).average_precision for path in the_seeds_of_mbert]}, ...}
+    results = {"mbert": {"de-en": [read_results(path) for path in the_seeds_of_mbert]}, ...}
     to_markdown(table, fill_map_table(table := load_table(Path("configs/tables/clef.yaml")), results))
-    print(results_table(results, baseline="mbert"))
+    print(results_table(results))
 
 Results are, by the names of row and column, the average precision of each query, one mapping a seed.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,32 +29,18 @@ Results = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
 _MADE_BY = "evaluate it again"
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A results.json: which model on which collection, the average precision of each test query, their mean, from 0 to
-    1."""
-
-    model: str
-    collection: str
-    average_precision: dict[str, float]
-    map: float
-
-
-def read_results(path: Path) -> Evaluation:
-    """The results.json of an evaluation. Raises `InputError` when it is not one, or its mean is not that of its
-    queries."""
+def read_results(path: Path) -> dict[str, float]:
+    """The average precision of each test query in the results.json of an evaluation. Raises `InputError` when it is not
+    one, or its mean is not that of its queries."""
     content = read_json(path, _MADE_BY)
-    if missing := [name for name in ("model", "collection", "average_precision", "map") if name not in content]:
+    if missing := [name for name in ("average_precision", "map") if name not in content]:
         raise InputError(f"{path}: expected the results of an evaluation, found no {missing[0]!r}; {_MADE_BY}")
     precisions, mean = content["average_precision"], content["map"]
     if not isinstance(precisions, dict) or not precisions:
-        raise InputError(
-            f"{path}: average_precision: expected query: number, found {str(precisions)[:60]!r}; {_MADE_BY}"
-        )
-    for where, value in [
-        *((f"average_precision: {query}", value) for query, value in precisions.items()),
-        ("map", mean),
-    ]:
+        found = f"{str(precisions)[:60]!r}"
+        raise InputError(f"{path}: average_precision: expected query: number, found {found}; {_MADE_BY}")
+    named = {**{f"average_precision: {query}": value for query, value in precisions.items()}, "map": mean}
+    for where, value in named.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise InputError(f"{path}: {where}: expected a number from 0 to 1, found {value!r}; {_MADE_BY}")
     if not math.isclose(found := mean_average_precision(precisions), mean, abs_tol=1e-6):
@@ -62,7 +48,7 @@ def read_results(path: Path) -> Evaluation:
             f"{path}: map: expected the mean of average_precision, {found:.6f}, found {mean:.6f}; was the file "
             f"changed? If so, {_MADE_BY}"
         )
-    return Evaluation(str(content["model"]), str(content["collection"]), precisions, mean)
+    return precisions
 
 
 def fill_map_table(table: Table, results: Results) -> dict[tuple[str, str, str], Cell]:
@@ -93,21 +79,16 @@ def fill_map_table(table: Table, results: Results) -> dict[tuple[str, str, str],
     return filled
 
 
-def results_table(results: Results, baseline: str = "") -> str:
-    """A Markdown table of models that no published table knows, a column a collection. The row of `baseline` (none: the
-    first) comes first, and the others have their gain over it."""
+def results_table(results: Results) -> str:
+    """A Markdown table of models that no published table knows, a column a collection. The rows below the first have
+    their gain over it."""
     names = list(results)
-    baseline = baseline or next(iter(names), "")
-    if baseline not in names:
-        expected = ", ".join(names) or "results of at least one model"
-        raise UsageError(f"the baseline is {baseline!r}; expected one of the models: {expected}")
-    names.sort(key=lambda name: name != baseline)
     columns = [Column(name) for name in dict.fromkeys(column for row in results.values() for column in row)]
     seeds = max((len(runs) for row in results.values() for runs in row.values()), default=1)
     table = Table(
         title="Mean average precision of the test queries",
         seeds=list(range(seeds)),
-        baseline=baseline,
+        baseline=names[0],
         parts=[Part("collections", "By collection", columns, mean=len(columns) > 1)],
         rows=[Row(name, label=name, run="{seed}", training=None, authors={}) for name in names],
         metric="MAP",

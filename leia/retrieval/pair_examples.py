@@ -47,19 +47,17 @@ class PairExamples:
         num_negatives: int = 1,
         sentence_language: str | None = None,
     ) -> None:
-        kept = set(rng.sample([row.source for row in pair.rows], min(max_pairs, len(pair.rows))))
-        self.rows = [row for row in pair.rows if row.source in kept]
+        kept = rng.sample(range(len(pair.rows)), min(max_pairs, len(pair.rows)))
+        self.rows = [pair.rows[place] for place in sorted(kept)]
         self.num_negatives = num_negatives if objective == RR else 0
-        self._pair, self._rng = pair, rng
+        self._rng = rng
         self._languages = [sentence_language or own for own in (pair.source_language, pair.target_language)]
-        hard = [list[str](), list[str]()]  # in the source language, in the target language
+        source_ids, target_ids = {row.source for row in self.rows}, {row.target for row in self.rows}
         if objective == RR:
-            hard = [[one for row in self.rows for one in row.target_negatives]]
-            hard += [[one for row in self.rows for one in row.source_negatives]]
-        sides = [row.source for row in self.rows], [row.target for row in self.rows]
-        all_texts = pair.source_texts, pair.target_texts
-        wanted = [{*own, *negatives} for own, negatives in zip(sides, hard, strict=True)]
-        self.pools = [[one for one in texts if one in ids] for texts, ids in zip(all_texts, wanted, strict=True)]
+            source_ids.update(one for row in self.rows for one in row.target_negatives)
+            target_ids.update(one for row in self.rows for one in row.source_negatives)
+        self._texts = pair.source_texts(source_ids), pair.target_texts(target_ids)
+        self.pools = [list(texts) for texts in self._texts]
         """The sections that easy negatives are drawn from: in the source language, in the target language."""
 
     def __len__(self) -> int:
@@ -70,9 +68,7 @@ class PairExamples:
         row = self.rows[place]
         is_reversed = self._rng.random() >= 0.5
         query_id, positive, hard = _directed(row, is_reversed)
-        query_texts, texts = self._pair.source_texts, self._pair.target_texts
-        if is_reversed:
-            query_texts, texts = texts, query_texts
+        query_texts, texts = self._texts[is_reversed], self._texts[not is_reversed]
         query = self._rng.choice(sentences(query_texts[query_id], self._languages[is_reversed]))
         negatives = [self._negative(hard, self.pools[not is_reversed]) for _ in range(self.num_negatives)]
         ids = [positive, *negatives]

@@ -37,7 +37,7 @@ class PairStream:
         self.masks = masks
         self._make, self._batch_size, self._rng = make, batch_size, rng
         self._rank, self._world = rank, world
-        self._made_with: Any = None  # the state of `rng` before the examples of this round
+        self._made_with: list[Any] | None = None  # the state of `rng` before the examples of this round
         self._examples: PairExamples | None = None
         self._places: list[int] = []
         self._next = 0
@@ -52,23 +52,21 @@ class PairStream:
         return [self._examples.draw(place) for place in places]
 
     def _begin_round(self) -> None:
-        self._made_with = self._rng.getstate()
+        self._made_with = state_of(self._rng)
         self._examples = self._make(self._rng)
         self._places = list(DistributedSampler(range(len(self._examples)), self._world, self._rank))
         self._next = 0
 
     def state(self) -> dict[str, Any]:
-        """Where the stream is; `restore` goes on from there."""
-        now = self._rng.getstate(), self.masks.get_state()
-        return {"made_with": self._made_with, "next": self._next, "rng": now[0], "masks": now[1]}
+        """Where the stream is, for JSON, but for the generator `masks`; `restore` goes on from there."""
+        return {"made_with": self._made_with, "next": self._next, "rng": state_of(self._rng)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         if state["made_with"] is not None:
-            self._rng.setstate(state["made_with"])
+            set_state(self._rng, state["made_with"])
             self._begin_round()
         self._next = state["next"]
-        self._rng.setstate(state["rng"])
-        self.masks.set_state(state["masks"])
+        set_state(self._rng, state["rng"])
 
 
 class Turns:
@@ -84,10 +82,22 @@ class Turns:
             yield from [(objective, name) for name in names]
 
     def state(self) -> dict[str, Any]:
-        rngs = {objective: rng.getstate() for objective, rng in self._rngs.items()}
+        """For JSON; `restore` goes on from there."""
+        rngs = {objective: state_of(rng) for objective, rng in self._rngs.items()}
         return {"order": {objective: list(names) for objective, names in self._order.items()}, "rngs": rngs}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for objective, rng in self._rngs.items():
             self._order[objective] = list(state["order"][objective])
-            rng.setstate(state["rngs"][objective])
+            set_state(rng, state["rngs"][objective])
+
+
+def state_of(rng: random.Random) -> list[Any]:
+    """The state of a generator, for JSON."""
+    version, numbers, gauss = rng.getstate()
+    return [version, list(numbers), gauss]
+
+
+def set_state(rng: random.Random, state: Sequence[Any]) -> None:
+    version, numbers, gauss = state
+    rng.setstate((version, tuple(numbers), gauss))

@@ -3,22 +3,27 @@
     DATA_DIR/sections/<language>         every section of a Wikipedia
     DATA_DIR/aligned/<source>-<target>   which of them say the same, and which are hard negatives
 
-The texts stay on disk; in memory are the ids of the sections that a pair needs, and where they are.
+All stays on disk but for the ids of the sections that are asked for, and where they are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from leia.base.datasets import open_dataset
 from leia.base.errors import InputError, UsageError
+from leia.retrieval.sections import MADE_BY
 
-MADE_BY = "scripts/build_aligned_sections.py"
 _SECTION_COLUMNS = ("id", "text")
 _ALIGNED_COLUMNS = ("source", "target", "source_negatives", "target_negatives")
+
+TextsOf = Callable[[Collection[str]], Mapping[str, str]]
+"""Gives the texts of sections by their ids, in the order of all sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +38,20 @@ class Aligned:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two languages (`name`: `es-ja`), their aligned sections, and the texts of these and of their negatives by id, in
-    the order of the sections."""
+    """Two languages (`name`: `es-ja`), their aligned sections, and the texts of sections in both."""
 
     name: str
     source_language: str
     target_language: str
-    rows: list[Aligned]
-    source_texts: Mapping[str, str]
-    target_texts: Mapping[str, str]
+    rows: Sequence[Aligned]
+    source_texts: TextsOf
+    target_texts: TextsOf
+
+
+def aligned_texts(pair: Pair) -> Iterator[str]:
+    """The texts of all aligned sections."""
+    yield from pair.source_texts({row.source for row in pair.rows}).values()
+    yield from pair.target_texts({row.target for row in pair.rows}).values()
 
 
 def find_pairs(data_dir: Path, names: Iterable[str] = ()) -> list[str]:
@@ -74,40 +84,77 @@ def pair_folders(data_dir: Path, name: str) -> tuple[Path, Path, Path]:
 def open_pair(data_dir: Path, name: str) -> Pair:
     """A pair from its folders. Raises `InputError` for one without aligned sections, or whose sections lack some."""
     aligned, source, target = pair_folders(data_dir, name)
-    table = open_dataset(aligned, _ALIGNED_COLUMNS, MADE_BY, of="pair of sections").data.table.select(_ALIGNED_COLUMNS)
-    columns = [column.to_pylist() for column in table.columns]
-    rows = [
-        Aligned(one, other, tuple(own or ()), tuple(its or ())) for one, other, own, its in zip(*columns, strict=True)
-    ]
-    source_ids = {row.source for row in rows} | {negative for row in rows for negative in row.target_negatives}
-    target_ids = {row.target for row in rows} | {negative for row in rows for negative in row.source_negatives}
-    texts = SectionTexts(source, source_ids), SectionTexts(target, target_ids)
+    rows = AlignedRows(open_dataset(aligned, _ALIGNED_COLUMNS, MADE_BY, of="pair of sections").data.table)
+    texts = SectionTexts(source), SectionTexts(target)
+    texts[0].check(rows.ids("source", "target_negatives"))
+    texts[1].check(rows.ids("target", "source_negatives"))
     return Pair(name, source.name, target.name, rows, *texts)
 
 
-class SectionTexts(Mapping[str, str]):
-    """The texts of the sections `ids` of a dataset by their ids, in the order of the dataset.
+class AlignedRows(Sequence[Aligned]):
+    """The rows of a dataset of aligned sections, read when they are asked for: a million would take over 1 GB."""
 
-    Raises `InputError` where one is not there.
-    """
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.select(_ALIGNED_COLUMNS)
+        self._batches = self._table.to_batches()
+        self._first_rows = list(accumulate((batch.num_rows for batch in self._batches), initial=0))
 
-    def __init__(self, sections: Path, ids: Iterable[str]) -> None:
-        wanted = set(ids)
-        value_set = pa.array(sorted(wanted), pa.string())
-        table = open_dataset(sections, _SECTION_COLUMNS, MADE_BY, of="section").data.table
-        self._texts = table["text"].chunks
-        self._places: dict[str, tuple[int, int]] = {}  # chunk, row in it
-        for number, chunk in enumerate(table["id"].chunks):
-            rows = pc.indices_nonzero(pc.is_in(chunk, value_set=value_set))
-            found = zip(chunk.take(rows).to_pylist(), rows.to_pylist(), strict=True)
-            self._places |= {one: (number, row) for one, row in found}
-        if missing := sorted(wanted - self._places.keys()):
+    def __len__(self) -> int:
+        return self._first_rows[-1]
+
+    def __getitem__(self, place: int) -> Aligned:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        number = int(np.searchsorted(self._first_rows, place, side="right")) - 1
+        row = place - self._first_rows[number]
+        source, target, own, its = (column[row].as_py() for column in self._batches[number].columns)
+        return Aligned(source, target, tuple(own or ()), tuple(its or ()))
+
+    def ids(self, column: str, lists: str) -> pa.Array:
+        """The distinct ids in a column and in a column of lists."""
+        columns = [self._table[column], pc.list_flatten(self._table[lists])]
+        return pc.unique(pa.chunked_array([chunk for one in columns for chunk in one.chunks], pa.string()))
+
+
+class SectionTexts:
+    """The sections of a language; called with ids it gives their texts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        table = open_dataset(folder, _SECTION_COLUMNS, MADE_BY, of="section").data.table
+        self._ids, self._texts = table["id"], table["text"]
+
+    def __call__(self, ids: Collection[str]) -> Mapping[str, str]:
+        # of the whole column at once: for each of its chunks the table of the wanted ids would be made again
+        wanted = pc.is_in(self._ids, value_set=pa.array(sorted(ids), pa.string()))
+        places: dict[str, tuple[int, int]] = {}
+        for number, (chunk, mask) in enumerate(zip(self._ids.chunks, wanted.chunks, strict=True)):
+            rows = pc.indices_nonzero(mask)
+            if len(rows):
+                found = zip(chunk.take(rows).to_pylist(), rows.to_pylist(), strict=True)
+                places |= {one: (number, row) for one, row in found}
+        return _TextsAt(places, self._texts.chunks)
+
+    def check(self, ids: pa.Array) -> None:
+        """Raise `InputError` where one of these distinct ids is not there."""
+        found = self._ids.filter(pc.is_in(self._ids, value_set=ids))
+        if len(found) < len(ids):
+            missing = ids.filter(pc.invert(pc.is_in(ids, value_set=pc.unique(found))))
             expected = f"expected the section {missing[0]}, which is in a pair, found none"
-            raise InputError(f"{sections}: {expected} ({len(missing):,} are missing); make pairs and sections again")
+            raise InputError(
+                f"{self._folder}: {expected} ({len(missing):,} are missing); make pairs and sections again"
+            )
+
+
+class _TextsAt(Mapping[str, str]):
+    """Texts on disk by ids: `places` says in which chunk, and which row of it."""
+
+    def __init__(self, places: Mapping[str, tuple[int, int]], chunks: Sequence[pa.Array]) -> None:
+        self._places, self._chunks = places, chunks
 
     def __getitem__(self, section: str) -> str:
         chunk, row = self._places[section]
-        return self._texts[chunk][row].as_py()
+        return self._chunks[chunk][row].as_py()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -20,8 +19,8 @@ from accelerate.utils import gather_object
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.errors import InputError
-from leia.retrieval.adam import PublishedAdam
-from leia.retrieval.encoder import Retriever
+from leia.retrieval.adam import MOMENTS, PublishedAdam
+from leia.retrieval.encoder import Retriever, is_long
 from leia.retrieval.pair_batches import (
     Batch,
     masked_batch,
@@ -35,6 +34,7 @@ from leia.retrieval.pair_examples import PairExamples
 from leia.retrieval.pair_stream import PairStream, Place, Turns
 from leia.retrieval.pairs import Pair
 from leia.retrieval.recipe import QLM, RR, PretrainingSettings
+from leia.retrieval.training_state import TrainingState
 
 SKIPPED, ACCIDENTS = "steps skipped for a batch without a masked token", "negatives that were the counterpart itself"
 
@@ -90,7 +90,7 @@ class Pretraining:
         return PairStream(make, settings.batch_size, rng, masks, rank, self.accelerator.num_processes)
 
     def run_iteration(self) -> Iterator[StepRecord]:
-        """The steps of one iteration. Their batches are made in a thread, so that a GPU need not wait for them."""
+        """The steps of one iteration. In a thread their batches are made while the model works on the one before."""
         places = list(self._turns.iteration())
         with ThreadPoolExecutor(1) as thread:
             for place, batches in zip(places, thread.map(self._batches, places), strict=True):
@@ -122,7 +122,7 @@ class Pretraining:
         else:
             drawn = stream.masks, settings.mask_probability, settings.mask_mode
             batch = masked_batch(self.tokenizer, examples, settings.max_length, *drawn)
-        if self.retriever.is_long:
+        if is_long(self.retriever.ranker):
             batch = without_long_queries(with_global_attention(batch))
         return without_padding(batch)
 
@@ -145,33 +145,40 @@ class Pretraining:
         lacking = torch.tensor(float(number == 0), device=self.accelerator.device)
         return not float(self.accelerator.reduce(lacking, "sum"))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> TrainingState:
         """All that a run goes on from, beside its model; called in each process, the same in all."""
-        own = {
-            "streams": {" ".join(place): stream.state() for place, stream in self._streams.items()},
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.accelerator.device) if torch.cuda.is_available() else None,
-            "counts": dict(self.counts),
-        }
-        return {
-            "iteration": self.iteration,
-            "turns": self._turns.state(),
-            "optimizer": self._optimizer.state_dict(),
-            "processes": gather_object([own]),
-        }
+        generators = {"torch": torch.get_rng_state()}
+        generators |= {" ".join(place): stream.masks.get_state() for place, stream in self._streams.items()}
+        if torch.cuda.is_available():
+            generators["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
+        streams = {" ".join(place): stream.state() for place, stream in self._streams.items()}
+        processes = gather_object([(generators, {"streams": streams, "counts": dict(self.counts)})])
+        tensors = {f"{rank} {name}": state for rank, (of, _) in enumerate(processes) for name, state in of.items()}
+        steps = {}
+        for name, parameter in self.retriever.named_parameters():
+            if moments := self._optimizer.state.get(parameter):
+                steps[name] = moments["step"]
+                tensors |= {f"{moment} {name}": moments[moment] for moment in MOMENTS}
+        values = {"iteration": self.iteration, "turns": self._turns.state(), "steps": steps}
+        return TrainingState(tensors, values | {"processes": [values for _, values in processes]})
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Go on from `state`, with the model that was saved beside it."""
-        own = state["processes"][self.accelerator.process_index]
-        self.iteration = state["iteration"]
-        self._turns.restore(state["turns"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        rank, tensors, values = self.accelerator.process_index, state.tensors, state.values
+        own = values["processes"][rank]
+        self.iteration = values["iteration"]
+        self._turns.restore(values["turns"])
+        for name, parameter in self.retriever.named_parameters():
+            if name in values["steps"]:
+                moments = {moment: tensors[f"{moment} {name}"].to(parameter.device) for moment in MOMENTS}
+                self._optimizer.state[parameter] = {"step": values["steps"][name], **moments}
         for place, stream in self._streams.items():
             stream.restore(own["streams"][" ".join(place)])
+            stream.masks.set_state(tensors[f"{rank} {' '.join(place)}"])
         self.counts = Counter(own["counts"])
-        torch.set_rng_state(own["torch"])
-        if own["cuda"] is not None:
-            torch.cuda.set_rng_state(own["cuda"], self.accelerator.device)
+        torch.set_rng_state(tensors[f"{rank} torch"])
+        if torch.cuda.is_available() and f"{rank} cuda" in tensors:
+            torch.cuda.set_rng_state(tensors[f"{rank} cuda"], self.accelerator.device)
 
 
 def seed_of(*names: object) -> int:

@@ -1,7 +1,7 @@
 """A pretraining on disk: the model after each epoch, the loss of each step, and where it goes on after a stop.
 
     OUTPUT_DIR/epoch-0, epoch-1 ...   the model before training and after each epoch, with manifest.json
-    OUTPUT_DIR/state-1.pt             of the newest epoch, here the first: what the next one goes on from
+    OUTPUT_DIR/state-1.safetensors    of the newest epoch, here the first: what the next one goes on from
     OUTPUT_DIR/losses.jsonl           a line a step: iteration, objective, pair, loss, gradient_norm
 
 An epoch is complete or not there. What was trained after the last one is trained again, with the same batches.
@@ -11,26 +11,28 @@ import json
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import click
-import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from leia.base.cli import progress
 from leia.base.errors import AlreadyComplete, InputError, UsageError
 from leia.base.outputs import MANIFEST_NAME, held, new_file, new_folder, write_file
-from leia.base.step import identify, read_manifest, versions, was_made_from
+from leia.base.step import FilesIn, identify, read_manifest, versions
 from leia.base.text import one_line, to_json, to_json_lines
-from leia.retrieval.encoder import Retriever, as_retriever, load_retriever
-from leia.retrieval.pairs import Pair, find_pairs, open_pair, pair_folders
+from leia.corpus.languages import is_language
+from leia.retrieval.encoder import Retriever, as_retriever, is_long, load_retriever
+from leia.retrieval.pairs import Pair, aligned_texts, find_pairs, open_pair, pair_folders
 from leia.retrieval.pretraining import Pretraining, PretrainingSettings, StepRecord
+from leia.retrieval.same_run import check_same, identity_of
 from leia.retrieval.small_model import make_small_model
+from leia.retrieval.training_state import TrainingState, load_state
 
 _STEP = "pretrain_retriever"
 _LOSSES_FILE = "losses.jsonl"
@@ -52,22 +54,23 @@ def pretrain(
     Raises `AlreadyComplete` where that has all epochs, and `UsageError` where it was made from something else.
     """
     names = find_pairs(data_dir, names)
+    if overwrite and base_model and Path(base_model).resolve().is_relative_to(output_dir.resolve()):
+        raise UsageError(f"{base_model}: is in {output_dir}, which --overwrite empties; name another output folder")
     folders = dict.fromkeys(folder for name in names for folder in pair_folders(data_dir, name))
-    inputs = [*folders, *([Path(base_model)] if base_model and Path(base_model).is_dir() else [])]
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    options = {"base_model": base_model and Path(base_model).name, "pairs": list(names), "processes": world}
-    options |= {key: value for key, value in asdict(settings).items() if key != "epochs"}
-    options = json.loads(json.dumps(options))
+    inputs = [FilesIn(folder, ("state.json",)) for folder in folders]  # it holds a hash of the rows
     newest = None if overwrite else newest_epoch(output_dir)
+    options = _options(base_model, names, settings, before=newest and epoch_folder(output_dir, newest))
     if newest is not None:
-        _check_same_run(epoch_folder(output_dir, newest), inputs, options)
+        check_same(epoch_folder(output_dir, newest), output_dir, _STEP, inputs, options)
         if newest >= settings.epochs:
             raise AlreadyComplete(f"complete already: {epoch_folder(output_dir, newest)}")
+    if settings.sentence_language and not is_language(settings.sentence_language):
+        raise UsageError(f"--sentence_language: expected a language code like en, found {settings.sentence_language!r}")
     pairs = [open_pair(data_dir, name) for name in names]
     start = base_model if newest is None else str(epoch_folder(output_dir, newest))
-    training = Pretraining(*_model(start, pairs, settings), pairs, settings)
-    identities = [identify(path) for path in inputs] if training.accelerator.is_main_process else []
-    manifest = {"step": _STEP, "inputs": identities, "options": options, "versions": versions()}
+    model = _model(start, pairs, settings)
+    manifest = {"step": _STEP, "inputs": list(map(identify, inputs)), "options": options, "versions": versions()}
+    training = Pretraining(*model, pairs, settings)
     with ExitStack() as stack:
         if training.accelerator.is_main_process:
             output_dir.mkdir(parents=True, exist_ok=True)
@@ -75,21 +78,37 @@ def pretrain(
         _Run(training, output_dir, settings, manifest).go_on(newest, overwrite)
 
 
+def _options(
+    base_model: str | None, names: Sequence[str], settings: PretrainingSettings, before: Path | None
+) -> dict[str, Any]:
+    """What decides how a run goes, beside its data. Where the base model is gone, it is as the epoch `before` says."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    options = {"base_model": base_model and identity_of(base_model), "pairs": list(names), "processes": world}
+    if before is not None and base_model and not Path(base_model).is_dir():
+        recorded = (read_manifest(before) or {}).get("options", {}).get("base_model") or {}
+        if recorded.get("name") == Path(base_model).name:
+            options["base_model"] = recorded
+    return options | {key: value for key, value in asdict(settings).items() if key != "epochs"}
+
+
 def _model(
     start: str | None, pairs: Sequence[Pair], settings: PretrainingSettings
 ) -> tuple[Retriever, PreTrainedTokenizerBase]:
     """The model that the training starts from or goes on with; None: a small one from scratch."""
-    long_length = settings.max_length if settings.attention_window else None
-    how = settings.qlm_head, settings.seed, long_length, settings.attention_window
+    window, length = settings.attention_window, settings.max_length
+    how = settings.qlm_head, settings.seed, length if window else None, window
     if start is None:
-        ranker, tokenizer = make_small_model(pairs, settings.max_length, settings.seed)
+        texts = (text for pair in pairs for text in aligned_texts(pair))
+        ranker, tokenizer = make_small_model(texts, length, settings.seed)
         return as_retriever(ranker, *how), tokenizer
     retriever, tokenizer = load_retriever(start, *how)
-    if settings.max_length > retriever.max_length:
-        found = f"--max_length {settings.max_length} is more than its {retriever.max_length} positions"
-        raise UsageError(
-            f"{start}: {found}; take a smaller one, or --attention_window 64 for a model of long documents"
-        )
+    config = retriever.ranker.config
+    if is_long(retriever.ranker) and config.attention_window != window:
+        found = f"expected --attention_window {config.attention_window}, with which it was made, found {window}"
+        raise UsageError(f"{start}: {found}")
+    if length > config.max_position_embeddings:
+        found = f"--max_length {length} is more than its {config.max_position_embeddings} positions; take a smaller one"
+        raise UsageError(f"{start}: {found}" + ("" if window else ", or --attention_window 64 for long documents"))
     return retriever, tokenizer
 
 
@@ -136,11 +155,11 @@ class _Run:
         with (self._output_dir / _LOSSES_FILE).open("a", encoding="utf-8") as file:
             file.write(to_json_lines(map(asdict, records)))
 
-    def _save(self, epoch: int, state: Mapping[str, Any]) -> None:
+    def _save(self, epoch: int, state: TrainingState) -> None:
         """Write an epoch: its state before it, so that a complete epoch has one."""
-        counts = sum((Counter(process["counts"]) for process in state["processes"]), Counter())
+        counts = sum((Counter(process["counts"]) for process in state.values["processes"]), Counter())
         with new_file(_state_file(self._output_dir, epoch)) as file:
-            torch.save(state, file)
+            state.save(file)
         with new_folder(epoch_folder(self._output_dir, epoch), ()) as folder:
             self._training.retriever.save(folder, self._training.tokenizer)
             facts = {"epoch": epoch, "iterations": self._training.iteration, "counts": counts}
@@ -149,23 +168,31 @@ class _Run:
             _state_file(self._output_dir, before).unlink(missing_ok=True)
 
     def _restore(self, epoch: int) -> None:
-        file = _state_file(self._output_dir, epoch)
+        file, folder = _state_file(self._output_dir, epoch), epoch_folder(self._output_dir, epoch)
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            self._training.restore(load_state(file))
+        except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
             found = f"expected the state of the training, found none that can be read ({one_line(str(error))[:80]})"
-            raise InputError(f"{file}: {found}; begin anew with --overwrite") from error
-        self._training.restore(state)
+            raise InputError(f"{file}: {found}; begin a run in another folder with --base_model {folder}") from error
         if self._writes:
             losses = self._output_dir / _LOSSES_FILE
-            lines = losses.read_text(encoding="utf-8").splitlines(keepends=True) if losses.exists() else []
-            kept = [line for line in lines if line.endswith("\n") and _iteration(line) < self._training.iteration]
-            write_file(losses, "".join(kept))
-            click.echo(f"goes on after {epoch_folder(self._output_dir, epoch)}", err=True)
+            write_file(losses, "".join(_lines_before(losses, self._training.iteration)))
+            click.echo(f"goes on after {folder}", err=True)
 
 
-def _iteration(line: str) -> int:
-    return json.loads(line)["iteration"]
+def _lines_before(losses: Path, iteration: int) -> Iterator[str]:
+    """The lines of the iterations before this one. The last line may be broken off: a kill does that."""
+    with losses.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                is_before = json.loads(line)["iteration"] < iteration
+            except (ValueError, LookupError, TypeError) as error:
+                if not line.endswith("\n"):
+                    return
+                expected = "expected the losses of a step, which this run wrote"
+                raise InputError(f"{losses}:{number}: {expected}, found {line[:60]!r}; remove the line") from error
+            if is_before and line.endswith("\n"):
+                yield line
 
 
 class _Bar:
@@ -193,33 +220,24 @@ def epoch_folder(output_dir: Path, epoch: int) -> Path:
 
 
 def _state_file(output_dir: Path, epoch: int) -> Path:
-    return output_dir / f"state-{epoch}.pt"
+    return output_dir / f"state-{epoch}.safetensors"
 
 
 def newest_epoch(output_dir: Path) -> int | None:
     """The last epoch that is complete."""
-    names = (path.parent.name.removeprefix("epoch-") for path in output_dir.glob(f"epoch-*/{MANIFEST_NAME}"))
-    return max((int(name) for name in names if name.isdigit()), default=None)
+    complete = [epoch for epoch, folder in _epochs(output_dir).items() if (folder / MANIFEST_NAME).is_file()]
+    return max(complete, default=None)
+
+
+def _epochs(output_dir: Path) -> dict[int, Path]:
+    named = {path.name.removeprefix("epoch-"): path for path in output_dir.glob("epoch-*") if path.is_dir()}
+    return {int(name): path for name, path in named.items() if name.isdecimal()}
 
 
 def _begin(output_dir: Path, overwrite: bool) -> None:
     """Remove the epochs of an earlier run where that is wanted, and its losses."""
     if overwrite:
-        for folder in output_dir.glob("epoch-*"):
+        for epoch, folder in _epochs(output_dir).items():
+            _state_file(output_dir, epoch).unlink(missing_ok=True)
             shutil.rmtree(folder)
-        for file in output_dir.glob("state-*.pt"):
-            file.unlink()
     (output_dir / _LOSSES_FILE).write_text("", encoding="utf-8")
-
-
-def _check_same_run(folder: Path, inputs: Sequence[Path], options: Mapping[str, Any]) -> None:
-    """Raise `UsageError` where the epoch in `folder` was made from something else."""
-    if was_made_from(folder / MANIFEST_NAME, inputs, _STEP, options):
-        return
-    manifest = read_manifest(folder) or {}
-    before = manifest.get("options", {})
-    changed = [f"{key} was {before.get(key)}, is {value}" for key, value in options.items() if before.get(key) != value]
-    found = "; ".join(changed) or "its inputs were others"
-    raise UsageError(
-        f"{folder.parent}: holds another run ({found}); name another folder, or begin anew with --overwrite"
-    )

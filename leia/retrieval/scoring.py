@@ -22,6 +22,15 @@ Run = dict[str, dict[str, float]]
 """Query -> document -> score."""
 
 
+def check_installed() -> None:
+    """Raise `InputError` where the package is missing that average precision comes from."""
+    try:
+        import ir_measures
+    except ImportError as error:
+        raise InputError(f"average precision needs a package ({error}); pip install ir-measures") from error
+    assert ir_measures
+
+
 def average_precision(
     judgements: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
@@ -32,10 +41,8 @@ def average_precision(
 
     Raises `InputError` for a score that is not a number.
     """
-    try:
-        from ir_measures import AP, pytrec_eval
-    except ImportError as error:
-        raise InputError(f"average precision needs a package ({error}); pip install ir-measures") from error
+    from ir_measures import AP, pytrec_eval
+
     both = [query for query in judgements if judgements[query] and run.get(query)]
     for query in both:
         for document, score in run[query].items():
@@ -60,8 +67,8 @@ def mean_average_precision(precisions: Mapping[str, float]) -> float:
 
 
 def write_run(path: Path, run: Mapping[str, Mapping[str, float]], tag: str) -> None:
-    """Write `query Q0 document rank score tag`, the best document of each query first, rank 1; `read_run` gives the
-    same scores again. Raises `UsageError` for white space in an id or in the tag: columns end there."""
+    """Write `query Q0 document rank score tag`, the best document of each query first, rank 1, with all digits of
+    its score. Raises `UsageError` for white space in an id or in the tag: columns end there."""
     lines = []
     for query, scores in run.items():
         ranked = sorted(scores, key=lambda document: (np.float32(scores[document]), document), reverse=True)
@@ -71,37 +78,3 @@ def write_run(path: Path, run: Mapping[str, Mapping[str, float]], tag: str) -> N
                     raise UsageError(f"{path}: expected {what} without white space, found {word!r}; rename it")
             lines.append(f"{query} Q0 {document} {rank} {float(scores[document])!r} {tag}\n")
     write_file(path, "".join(lines))
-
-
-def read_run(path: Path) -> Run:
-    """Query -> document -> score, in the order of the file; the scores rank the documents, not the ranks."""
-    run: Run = {}
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                query, document, score = _read_line(f"{path}:{number}", line)
-                if document in run.setdefault(query, {}):
-                    raise InputError(
-                        f"{path}:{number}: expected each document once for query {query}, found {document} again; "
-                        "remove one of the lines"
-                    )
-                run[query][document] = score
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 after line {number:,}; make the run again") from error
-    return run
-
-
-def _read_line(where: str, line: str) -> tuple[str, str, float]:
-    """Query, document, score."""
-    try:
-        query, _, document, _, written, _ = line.split()
-        score = float(written)
-        if not math.isfinite(score):
-            raise ValueError
-    except ValueError:
-        raise InputError(
-            f"{where}: expected `query Q0 document rank score tag` with a number as the score, found "
-            f"{line.strip()[:60]!r}; make the run again"
-        ) from None
-    return query, document, score

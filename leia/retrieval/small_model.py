@@ -1,12 +1,10 @@
 """A small BERT with random weights, and a vocabulary of the words of some sections: for trials and for tests."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, PreTrainedTokenizerBase
-
-from leia.retrieval.pairs import Pair
 
 _LAYERS, _WIDTH, _HEADS = 2, 64, 8
 _INITIAL_RANGE = 0.1
@@ -18,10 +16,10 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def make_small_model(
-    pairs: Sequence[Pair], length: int, seed: int
+    texts: Iterable[str], length: int, seed: int
 ) -> tuple[BertForSequenceClassification, PreTrainedTokenizerBase]:
-    """A model for rows of `length` tokens, drawn from `seed`, and a tokenizer for the texts of `pairs`."""
-    tokenizer = small_tokenizer(text for pair in pairs for texts in _texts(pair) for text in texts)
+    """A model for rows of `length` tokens, drawn from `seed`, and a tokenizer for `texts`."""
+    tokenizer = small_tokenizer(texts)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=_WIDTH,
@@ -38,10 +36,6 @@ def make_small_model(
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         return BertForSequenceClassification(config), tokenizer
-
-
-def _texts(pair: Pair) -> tuple[Sequence[str], Sequence[str]]:
-    return list(pair.source_texts.values()), list(pair.target_texts.values())
 
 
 def small_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerBase:

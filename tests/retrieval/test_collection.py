@@ -8,7 +8,7 @@ import pytest
 from leia.base.errors import InputError, UsageError
 from leia.base.step import Counts
 from leia.retrieval.collection import Collection, folds, open_collection, split
-from leia.retrieval.collection_files import TEXT_TAGS, read_documents
+from leia.retrieval.collection_files import read_documents
 
 TOPICS = """<top>
 <num> Number: 301
@@ -85,14 +85,13 @@ def test_trecs_topics_and_documents(tmp_path):
     }
 
 
-def test_the_fields_of_a_topic_and_the_tags_of_a_document_may_be_chosen(tmp_path):
+def test_the_fields_of_a_topic_may_be_chosen(tmp_path):
     files = {"queries.trec": TOPICS.encode("latin-1"), "documents.trec": DOCUMENTS.encode("latin-1"), "qrels": QRELS}
     place = write(tmp_path / "c", **files)
-    options = {"fields": ("title", "desc"), "tags": ("P", "LD", "TEXT"), "encoding": "latin-1"}
+    options = {"fields": ("title", "desc"), "encoding": "latin-1"}
     collection = open_collection(place, Counts(), **options)
     assert collection.queries["301"] == "Old mills & ovens Mills that grind flour."
     assert collection.queries["C041"] == "Türme für Schiffe Leuchttürme an Küsten."
-    assert collection.documents["SDA.2"] == "Er leuchtet."
     with pytest.raises(UsageError, match="fields of a topic: expected some of title, desc, narr, found text") as error:
         open_collection(place, Counts(), fields=("text",))
     assert "\n" not in str(error.value)
@@ -127,7 +126,7 @@ def small_documents():
 @pytest.mark.parametrize("name", ["documents.trec", "documents.jsonl"])
 def test_of_the_documents_those_asked_for_alone_are_held(tmp_path, name):
     write(tmp_path / "c", **{name: DOCUMENTS.encode() if "trec" in name else small_documents()})
-    assert read_documents(tmp_path / "c", {"3", "gone"}, TEXT_TAGS, "utf-8").keys() == {"3"}
+    assert read_documents(tmp_path / "c", {"3", "gone"}, "utf-8").keys() == {"3"}
 
 
 def test_windows_line_ends_and_a_byte_order_mark_do_no_harm(tmp_path):
@@ -199,7 +198,8 @@ def test_the_order_is_that_of_the_files(tmp_path):
         ({"qrels": "q1 0 r1 1\nq1 0 n1 yes\n"}, r"qrels\.txt:2: expected .*found 'q1 0 n1 yes'"),
         ({"qrels": "q1 0 r1 1\nq1 0 r1 0\n"}, r"qrels\.txt:2: expected one judgement of query q1 and document r1"),
         ({"qrels": "1 0 r1 1\n"}, "expected judgements of its queries, such as 'q1', found those of '1'"),
-        ({"qrels": ""}, "expected judgements of its queries, such as 'q1', found those of 'none at all'"),
+        ({"qrels": ""}, r"qrels\.txt: expected judgements, found an empty file"),
+        ({"tsv": ""}, r"queries\.tsv: expected queries, found an empty file"),
         ({"qrels": "q1 0 DE-r1 1\n"}, "expected the judged documents, such as 'DE-r1', found none of the 1"),
         ({"qrels": "q1 0 r1 0\n"}, "expected queries with a relevant document .* found none among 6"),
         ({"jsonl": '{"id": "r1"}\n'}, r'documents\.jsonl:1: expected {"id": "...", "text": "..."}, found'),
@@ -213,7 +213,7 @@ def test_the_order_is_that_of_the_files(tmp_path):
         ({"jsonl": None, "documents.trec": "<DOC><TEXT>a</TEXT></DOC>\n"}, r"documents\.trec:1: expected a <DOCNO>"),
         (
             {"jsonl": None, "documents.trec": "<DOC><DOCNO>r1</DOCNO><BODY>a</BODY></DOC>\n"},
-            r"documents\.trec: expected documents with <TITLE>, .*<TX>, found no text in any; name the tags",
+            r"documents\.trec: expected documents with <TITLE>, .*<TX>, found no text in any; write documents.jsonl",
         ),
         (
             {"jsonl": None, "documents.trec": "<DOC><DOCNO>r1</DOCNO>\n<TEXT>a</TE"},

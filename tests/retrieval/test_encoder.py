@@ -1,17 +1,18 @@
 """The two heads and their losses; a saved model in other people's hands."""
 
+import json
+
 import pytest
 import torch
 from retrieval_pins import expected, pinned_retriever, tensors
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from leia.base.errors import InputError, UsageError
-from leia.retrieval.encoder import as_retriever, load_retriever
+from leia.retrieval.encoder import as_retriever, load_ranker, load_retriever, logits
 from leia.retrieval.long_attention import LongBertForSequenceClassification
 from leia.retrieval.pair_batches import collate, masked_batch, ranking_batch, with_global_attention, without_padding
 from leia.retrieval.pair_examples import Example
-from leia.retrieval.pairs import Pair
 from leia.retrieval.small_model import make_small_model
 
 TEXTS = ["Bread is baked in an oven.", "Brot wird im Ofen gebacken.", "The oven is hot. Who ate the bread?"]
@@ -21,7 +22,7 @@ EXAMPLES = [Example(TEXTS[0], "q", ["1", "2"], TEXTS[1:], False)]
 @pytest.fixture(scope="module")
 def small():
     """A model and its tokenizer."""
-    return make_small_model([Pair("a-b", "a", "b", [], dict(enumerate(TEXTS)), {})], 64, seed=1)
+    return make_small_model(TEXTS, 64, seed=1)
 
 
 def test_published_losses(shared):
@@ -32,7 +33,7 @@ def test_published_losses(shared):
         for given in (batch, without_padding(batch)):
             assert retriever(given).item() == pytest.approx(wanted["loss"], abs=1e-5), key
         if "logits" in wanted:
-            assert torch.allclose(retriever.logits(batch), torch.tensor(wanted["logits"]), atol=1e-5)
+            assert torch.allclose(logits(retriever.ranker, batch), torch.tensor(wanted["logits"]), atol=1e-5)
         else:
             hidden = retriever.ranker.bert(**{k: v for k, v in batch.items() if k != "labels"}).last_hidden_state
             rows, columns = torch.tensor(wanted["positions"]).T
@@ -61,7 +62,7 @@ def test_a_saved_model_is_the_same_in_plain_transformers_and_here(small, tmp_pat
     batch = ranking_batch(tokenizer, EXAMPLES, 64)
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     inputs = {name: matrix for name, matrix in batch.items() if name != "labels"}
-    assert torch.equal(plain(**inputs).logits, retriever.logits(batch))
+    assert torch.equal(plain(**inputs).logits, logits(retriever.ranker, batch))
     again, loaded = load_retriever(str(tmp_path), kind)
     masked = masked_batch(loaded, EXAMPLES, 64, torch.Generator().manual_seed(0), 0.5)
     assert torch.equal(again(masked), retriever(masked))
@@ -77,7 +78,7 @@ def test_a_saved_model_scores_the_same_in_sentence_transformers(small, tmp_path)
     retriever = as_retriever(ranker)
     retriever.save(tmp_path, tokenizer)
     pairs = [(TEXTS[0], document) for document in TEXTS]
-    ours = retriever.logits(collate(tokenizer, pairs, 64)).detach()
+    ours = logits(retriever.ranker, collate(tokenizer, pairs, 64)).detach()
     theirs = cross_encoder(str(tmp_path), device="cpu").predict(pairs)
     assert torch.allclose(torch.tensor(theirs), ours, atol=1e-6)
 
@@ -88,8 +89,11 @@ def test_a_model_of_long_documents_is_no_bert_to_others(small, tmp_path):
     retriever.save(tmp_path, tokenizer)
     batch = with_global_attention(ranking_batch(tokenizer, EXAMPLES, 128))
     again, _ = load_retriever(str(tmp_path))
-    assert isinstance(again.ranker, LongBertForSequenceClassification) and again.max_length == 128
-    assert torch.equal(again.logits(batch), retriever.logits(batch))
+    assert (
+        isinstance(again.ranker, LongBertForSequenceClassification)
+        and again.ranker.config.max_position_embeddings == 128
+    )
+    assert torch.equal(logits(again.ranker, batch), logits(retriever.ranker, batch))
     assert '"bert-long"' in (tmp_path / "config.json").read_text(encoding="utf-8")
 
 
@@ -109,12 +113,37 @@ def test_what_is_no_bert_is_said_in_one_line(tmp_path, write, message):
     assert str(error.value).startswith(f"{tmp_path}: ") and "\n" not in str(error.value)
 
 
-def test_a_tokenizer_without_a_mask_is_said(small, tmp_path):
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: [file.unlink() for file in folder.glob("token*")], "expected a tokenizer of"),
+        (lambda folder: _cut(folder / "model.safetensors"), "cannot be loaded as a BERT"),
+        (lambda folder: _cut(folder / "qlm_head.safetensors"), "cannot be read, perhaps cut off"),
+        (lambda folder: _relabel(folder / "config.json"), "expected a classifier of 2 labels, found one of 3"),
+    ],
+    ids=["no tokenizer", "cut weights", "cut head", "three labels"],
+)
+def test_a_damaged_model_is_one_line(small, tmp_path, spoil, message):
     ranker, tokenizer = small
     as_retriever(ranker).save(tmp_path, tokenizer)
-    loaded = AutoTokenizer.from_pretrained(tmp_path)
-    loaded.mask_token = None
-    loaded.save_pretrained(tmp_path)
-    if AutoTokenizer.from_pretrained(tmp_path).mask_token is None:
-        with pytest.raises(InputError, match="mask_token_id"):
-            load_retriever(str(tmp_path))
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        load_retriever(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def _cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def _relabel(file):
+    content = json.loads(file.read_text())
+    content["id2label"] = {str(k): str(k) for k in range(3)}
+    file.write_text(json.dumps(content))
+
+
+def test_a_model_without_its_first_head_ranks_all_the_same(small, tmp_path):
+    ranker, tokenizer = small
+    as_retriever(ranker, "tied").save(tmp_path, tokenizer)
+    batch = ranking_batch(tokenizer, EXAMPLES, 64)
+    assert torch.equal(logits(load_ranker(str(tmp_path))[0], batch), logits(ranker, batch))

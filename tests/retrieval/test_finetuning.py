@@ -6,11 +6,14 @@ import pytest
 import torch
 from retrieval_pins import expected, json_lines, pinned_retriever, pinned_tokenizer
 
+from leia.base.errors import InputError
 from leia.base.text import read_json
+from leia.retrieval import finetuning
 from leia.retrieval.collection import Collection, Fold, folds, split
-from leia.retrieval.encoder import Retriever, as_retriever
+from leia.retrieval.encoder import logits
 from leia.retrieval.finetuning import Ranker, fine_tune, training_entries, training_rows
-from leia.retrieval.pairs import Pair
+from leia.retrieval.long_attention import to_long
+from leia.retrieval.pair_batches import collate, with_global_attention
 from leia.retrieval.recipe import FineTuning
 from leia.retrieval.scoring import mean_average_precision
 from leia.retrieval.small_model import make_small_model
@@ -37,9 +40,8 @@ def collection():
 
 @pytest.fixture(scope="module")
 def ranker(collection):
-    texts = {**collection.documents, **collection.queries}
-    model, tokenizer = make_small_model([Pair("a-b", "a", "b", [], texts, {})], 32, seed=2)
-    return Ranker(as_retriever(model), tokenizer, 32)
+    texts = [*collection.documents.values(), *collection.queries.values()]
+    return Ranker(*make_small_model(texts, 32, seed=2), 32)
 
 
 def test_the_published_run(shared, monkeypatch):
@@ -56,15 +58,15 @@ def test_the_published_run(shared, monkeypatch):
         seed=of["seed"],
     )
     losses, runs, maps, sizes = [], [], [], []
-    forward = Retriever.forward
+    original = finetuning.cross_entropy
 
-    def kept(self, batch):
-        loss = forward(self, batch)
+    def kept(*given):
+        loss = original(*given)
         losses.append(loss.item())
         return loss
 
-    monkeypatch.setattr(Retriever, "forward", kept)
-    ranker = Ranker(pinned_retriever(shared), pinned_tokenizer(shared), of["max_len"])
+    monkeypatch.setattr(finetuning, "cross_entropy", kept)
+    ranker = Ranker(pinned_retriever(shared).ranker, pinned_tokenizer(shared), of["max_len"])
     for number, fold in enumerate(wanted["folds"]):
         assert split(folds(collection), number) == Fold(fold["train"], fold["dev"], fold["test"])
         result = fine_tune(
@@ -98,19 +100,19 @@ def test_the_published_batches(shared):
 
 
 def test_what_is_frozen_stays_and_the_model_itself_is_not_touched(ranker, collection):
-    before = {name: weight.clone() for name, weight in ranker.retriever.state_dict().items()}
+    before = {name: weight.clone() for name, weight in ranker.model.state_dict().items()}
     trained = []
     original = Ranker.rank
 
     def look(self, *given):
-        trained.append({name: weight.clone() for name, weight in self.retriever.state_dict().items()})
+        trained.append({name: weight.clone() for name, weight in self.model.state_dict().items()})
         return original(self, *given)
 
     settings = FineTuning(epochs=2, batch_size=2, trained_layers=1, encoder_learning_rate=1e-3, head_learning_rate=1e-3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ranker, "rank", look)
         fine_tune(ranker, collection, split(folds(collection), 0), settings, lambda *_: None)
-    assert all(torch.equal(weight, before[name]) for name, weight in ranker.retriever.state_dict().items())
+    assert all(torch.equal(weight, before[name]) for name, weight in ranker.model.state_dict().items())
     changed = {name for name, weight in trained[-1].items() if not torch.equal(weight, before[name])}
     last = {name for name in before if "layer.1." in name or "pooler" in name or "classifier" in name}
     assert changed <= last and {name for name in last if name.endswith(".weight")} <= changed
@@ -118,7 +120,8 @@ def test_what_is_frozen_stays_and_the_model_itself_is_not_touched(ranker, collec
 
 def test_queries_with_too_few_non_relevant_documents_do_not_train(collection):
     assert len(training_entries(collection, ["q1", "q0"], 2)) == 2
-    assert training_entries(collection, ["q1", "q0"], 3) == []
+    with pytest.raises(InputError, match="found none with more than 2; take a smaller --num_negatives"):
+        training_entries(collection, ["q1", "q0"], 3)
     assert [query for query, _, _ in training_entries(collection, ["q1", "q0"], 1)] == ["q0", "q1"]
 
 
@@ -132,3 +135,14 @@ def test_scores_do_not_depend_on_what_is_scored_together(ranker, collection):
     whole = ranker.rank(collection, list(collection.queries))
     alone = ranker.rank(collection, ["q3"], batch_size=1)
     assert alone["q3"] == pytest.approx(whole["q3"], abs=1e-6) and list(whole) == list(collection.queries)
+
+
+def test_a_model_of_long_documents_ranks_with_global_attention_on_the_query(ranker, collection):
+    long = Ranker(to_long(ranker.model, 64, window=4).eval(), ranker.tokenizer, 64)
+    ((document, score), *_) = long.rank(collection, ["q3"])["q3"].items()
+    batch = collate(ranker.tokenizer, [(collection.queries["q3"], collection.documents[document])], 64)
+    with torch.no_grad():
+        everywhere, local = (logits(long.model, one)[0, 1].item() for one in (with_global_attention(batch), batch))
+    assert score == pytest.approx(everywhere, abs=1e-6) and abs(score - local) > 1e-4
+    result = fine_tune(long, collection, split(folds(collection), 0), FineTuning(epochs=1), lambda *_: None)
+    assert len(result.average_precision) == 2 and result.trained_queries == 6

@@ -6,7 +6,7 @@ import pytest
 import torch
 from retrieval_pins import expected, pinned_retriever, tensors
 
-from leia.retrieval.encoder import as_retriever
+from leia.retrieval.encoder import as_retriever, logits
 from leia.retrieval.long_attention import LongBertConfig, LongSelfAttention, long_masks, to_long
 
 
@@ -24,10 +24,10 @@ def test_published_scores_with_and_without_global_attention(pinned):
     long, wanted = pinned
     for name, case in wanted["scores"].items():
         batch = {key: torch.tensor([case[key]]) for key in ("input_ids", "attention_mask", "token_type_ids")}
-        assert torch.allclose(long.logits(batch)[0], torch.tensor(case["logits"]), atol=1e-5), name
+        assert torch.allclose(logits(long.ranker, batch)[0], torch.tensor(case["logits"]), atol=1e-5), name
         local = batch | {"attention_mask": batch["attention_mask"].clamp(max=1)}
         without = torch.tensor(case["logits_without_global_attention"])
-        assert torch.allclose(long.logits(local)[0], without, atol=1e-5), name
+        assert torch.allclose(logits(long.ranker, local)[0], without, atol=1e-5), name
 
 
 def test_published_losses_and_gradient(pinned, shared):
@@ -39,7 +39,7 @@ def test_published_losses_and_gradient(pinned, shared):
         loss = long(batch)
         assert loss.item() == pytest.approx(wanted[key], abs=1e-5)
         if kind == "rr":
-            assert torch.allclose(long.logits(batch), torch.tensor(wanted["rr_logits"]), atol=1e-5)
+            assert torch.allclose(logits(long.ranker, batch), torch.tensor(wanted["rr_logits"]), atol=1e-5)
     loss.backward()
     projection = long.ranker.bert.encoder.layer[0].attention.self.query_global
     assert projection.weight.grad.norm().item() == pytest.approx(
@@ -98,4 +98,4 @@ def test_a_window_over_all_and_no_global_token_is_bert(shared):
     short = pinned_retriever(shared)
     long = as_retriever(to_long(short.ranker, 64, 128))
     batch = tensors(expected(shared, "batches")["rr/ende/seed1/len64/plain"])
-    assert torch.allclose(long.logits(batch), short.logits(batch), atol=1e-5)
+    assert torch.allclose(logits(long.ranker, batch), logits(short.ranker, batch), atol=1e-5)

@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on_to_the_losses_and_weights_of_an_undisturbed_one(da
         for name in ("model.safetensors", "qlm_head.safetensors"):
             ours, theirs = (load_file(one / f"epoch-{epoch}" / name) for one in (folder, model))
             assert all((ours[key] == theirs[key]).all() for key in theirs), (epoch, name)
-    assert [path.name for path in folder.glob("*.pt")] == ["state-2.pt"]
+    assert [path.name for path in folder.glob("state*")] == ["state-2.safetensors"]
     assert not [path for path in tmp_path.rglob(".*")]
 
 
@@ -103,6 +103,89 @@ def test_a_finished_run_says_so_and_trains_longer_where_more_epochs_are_asked_fo
     assert other.exit_code == 2 and "holds another run (seed was 0, is 1); name another folder" in other.stderr
     anew = run_here("pretrain_retriever.py", *options, "--epochs", 1, "--seed", 1, "--overwrite")
     assert anew.exit_code == 0 and sorted(path.name for path in folder.glob("epoch-*")) == ["epoch-0", "epoch-1"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "state-2.safetensors").unlink(), "expected the state of the training, found none"),
+        (
+            lambda run: (run / "state-2.safetensors").write_bytes(b"x" * 9),
+            "begin a run in another folder with --base_mod",
+        ),
+        (lambda run: shutil.copy(run / "epoch-2/model.safetensors", run / "state-2.safetensors"), "that can be read"),
+        (lambda run: (run / "losses.jsonl").write_text("\n"), "losses.jsonl:1: expected the losses of a step"),
+        (lambda run: (run / "epoch-2/model.safetensors").write_bytes(b"x" * 99), "cannot be loaded as a BERT"),
+    ],
+    ids=["no state", "broken state", "another state", "broken losses", "broken model"],
+)
+def test_a_run_that_cannot_go_on_says_why_in_one_line(data, model, tmp_path, spoil, message):
+    folder = shutil.copytree(model, tmp_path / "run")
+    spoil(folder)
+    done = run_here("pretrain_retriever.py", "--data_dir", data, "--output_dir", folder, *SHORT, "--epochs", 3)
+    assert done.exit_code == 1
+    assert re.fullmatch(r"error: [^\n]*\n", done.stderr.splitlines(keepends=True)[-1]) and message in done.stderr
+    assert not (folder / "epoch-3").exists() and not list(folder.glob(".*"))
+
+
+def test_a_run_goes_on_without_its_base_model_and_keeps_what_is_not_its_own(data, model, tmp_path):
+    base = shutil.copytree(model / "epoch-2", tmp_path / "base")
+    short = ["--data_dir", data, *SHORT[1:], "--base_model", base]
+    folder = tmp_path / "run"
+    first = run_here("pretrain_retriever.py", *short, "--output_dir", folder, "--epochs", 1)
+    assert first.exit_code == 0, first.stderr
+    (folder / "epoch-notes.txt").write_text("mine")
+    inside = [*short[:-1], folder / "epoch-1"]
+    refused = run_here("pretrain_retriever.py", *inside, "--output_dir", folder, "--overwrite")
+    assert refused.exit_code == 2 and "which --overwrite empties; name another output folder" in refused.stderr
+    shutil.rmtree(base)
+    longer = run_here("pretrain_retriever.py", *short, "--output_dir", folder, "--epochs", 2)
+    assert longer.exit_code == 0, longer.stderr
+    other = shutil.copytree(model / "epoch-1", base)
+    changed = run_here("pretrain_retriever.py", *short, "--output_dir", folder, "--epochs", 3)
+    assert changed.exit_code == 2 and "holds another run (base_model was" in changed.stderr and other.exists()
+    anew = run_here("pretrain_retriever.py", *short, "--output_dir", folder, "--epochs", 1, "--overwrite")
+    assert anew.exit_code == 0 and not (folder / "epoch-2").exists()
+    assert (folder / "epoch-notes.txt").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on(data, model, tmp_path):
+    """The limit lets the model through and not the state, which is twice as large."""
+    folder = shutil.copytree(model, tmp_path / "run")
+    options = ["--data_dir", data, "--output_dir", folder, "--epochs", 3, *SHORT]
+    command = shlex.join([sys.executable, str(ROOT / "scripts/pretrain_retriever.py"), *map(str, options)])
+    blocks = (folder / "state-2.safetensors").stat().st_size // 2048
+    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    limited = ["bash", "-c", f"ulimit -f {blocks}; exec {command}"]
+    done = subprocess.run(limited, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "File too large" in done.stderr.splitlines()[-1]
+    again = run_here("pretrain_retriever.py", *options)
+    assert again.exit_code == 0 and (folder / "epoch-3").exists()
+
+
+def test_a_model_of_long_documents_is_trained_with_its_own_window(data, tmp_path):
+    short = ["--data_dir", data, *SHORT]
+    long = run_here(
+        "pretrain_retriever.py", *short, "--output_dir", tmp_path / "long", "--epochs", 1, "--attention_window", 8
+    )
+    assert long.exit_code == 0, long.stderr
+    second = [
+        "--data_dir",
+        data,
+        *SHORT[1:],
+        "--base_model",
+        tmp_path / "long/epoch-1",
+        "--output_dir",
+        tmp_path / "more",
+    ]
+    for window in (0, 16):
+        done = run_here("pretrain_retriever.py", *second, "--attention_window", window)
+        assert done.exit_code == 2 and "expected --attention_window 8, with which it was made" in done.stderr
+    done = run_here("pretrain_retriever.py", *second, "--attention_window", 8, "--epochs", 1)
+    assert done.exit_code == 0, done.stderr
+    judged = ["--collection", data / "held_out/a-b", "--epochs", 0]
+    assert evaluate(tmp_path / "map", "--model", tmp_path / "more/epoch-1", *judged).exit_code == 0
 
 
 def test_two_processes_train_together_and_go_on(data, tmp_path):
@@ -134,6 +217,7 @@ def test_two_processes_train_together_and_go_on(data, tmp_path):
             2,
             "more than its 32 positions",
         ),
+        (["--data_dir", "{data}", "--from_scratch", "--sentence_language", "english"], 2, "expected a language code"),
         (["--data_dir", "{data}", "--mask_mode", "words"], 2, "is not one of 'query', 'document', 'mixed'"),
         (["--data_dir", "{lacking}", "--from_scratch"], 1, "expected sections/a and sections/b beside aligned/a-b"),
         (["--data_dir", "{broken}", "--from_scratch"], 1, "make pairs and sections again"),
@@ -171,6 +255,11 @@ def test_models_are_evaluated_once_and_every_ranking_is_kept(data, model, tmp_pa
     ]
     again = evaluate(tmp_path, *models, *collection, *short)
     assert again.stdout.count("complete already") == 2 and again.stdout.endswith(first.stdout[-200:])
+    other = evaluate(tmp_path, *models, *collection, "--epochs", 0)
+    assert other.exit_code == 2 and "holds another run (epochs was 2, is 0; batch" in other.stderr
+    swapped = evaluate(tmp_path, "--model", f"before={model / 'epoch-1'}", *collection, *short)
+    assert swapped.exit_code == 2 and "holds another run (model was" in swapped.stderr
+    assert (tmp_path / "before/judged/fold-1").is_dir()
     as_is = evaluate(tmp_path / "as-is", *models, *collection, "--epochs", 0)
     assert as_is.exit_code == 0 and (tmp_path / "as-is/before/judged/all.run").exists()
 
@@ -207,9 +296,11 @@ def test_ours_stand_beside_the_published_numbers(data, model, tmp_path):
         (["--collection", "{data}/nowhere"], 2, "expected a folder, or an id of ir_datasets"),
         (["--collection", "{others}"], 1, "found none of the"),
         (["--collection", "{judged}", "--max_length", 64], 2, "expected at most the 32 positions"),
+        (["--collection", "{judged}", "--encoding", "roman"], 2, "expected the name of an encoding like latin-1"),
+        (["--collection", "{judged}", "--num_negatives", 10], 1, "found none with more than 9; take a smaller"),
         (["--collection", "{few}"], 1, "expected at least 5 queries with a relevant document"),
     ],
-    ids=["no such place", "ids do not occur", "too long", "few queries"],
+    ids=["no such place", "ids do not occur", "too long", "encoding", "too many negatives", "few queries"],
 )
 def test_wrong_use_of_the_evaluation_is_one_line(data, model, tmp_path, options, code, message):
     others = shutil.copytree(data / "held_out/a-b", tmp_path / "others")

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
-from retrieval_pins import expected, pinned_pair, pinned_retriever, pinned_tokenizer
+from retrieval_pins import expected, pinned_pair, pinned_retriever, pinned_tokenizer, texts_of
 
 from leia.base.errors import InputError
 from leia.retrieval.adam import PublishedAdam
@@ -17,7 +17,7 @@ from leia.retrieval.encoder import as_retriever
 from leia.retrieval.pair_batches import masked_batch, ranking_batch
 from leia.retrieval.pair_examples import PairExamples
 from leia.retrieval.pair_stream import PairStream, Turns
-from leia.retrieval.pairs import Aligned, Pair, open_pair
+from leia.retrieval.pairs import Aligned, Pair, aligned_texts, open_pair
 from leia.retrieval.pretraining import SKIPPED, Pretraining
 from leia.retrieval.recipe import QLM, RR, PretrainingSettings
 from leia.retrieval.small_model import make_small_model
@@ -36,7 +36,8 @@ def trial(tmp_path_factory):
 def training(pairs, **settings):
     """A training of a small model; its dropout is BERT's, so that it draws, too."""
     settings = PretrainingSettings(**{**SMALL, **settings})
-    ranker, tokenizer = make_small_model(pairs, settings.max_length, settings.seed)
+    texts = (text for pair in pairs for text in aligned_texts(pair))
+    ranker, tokenizer = make_small_model(texts, settings.max_length, settings.seed)
     ranker.dropout.p = 0.1
     long_length = settings.max_length if settings.attention_window else None
     retriever = as_retriever(ranker, settings.qlm_head, 0, long_length, settings.attention_window)
@@ -104,6 +105,53 @@ def test_published_training(shared):
                 assert [ours.sum().item(), ours.abs().sum().item()] == pytest.approx(sums, abs=2e-3), name
 
 
+@pytest.mark.parametrize("name", ["rr-only-3-negatives-subset-of-5", "qlm-only"])
+def test_a_training_of_ours_is_the_published_one(shared, name):
+    """The runs of one objective, whose draws are in the same order, by the class that trains."""
+    run = expected(shared, "training")[name]
+    names = run["rr_pairs"] or run["qlm_pairs"]
+    settings = PretrainingSettings(
+        objectives=RR if run["rr_pairs"] else QLM,
+        num_negatives=run["num_neg"],
+        batch_size=run["batch_size"],
+        learning_rate=float(run["learning_rate"]),
+        max_grad_norm=run["clip_grad_norm"],
+        max_pairs=run["max_pairs"],
+        max_length=64,
+    )
+    pairs = [pinned_pair(shared, name) for name in names]
+    ours = Pretraining(pinned_retriever(shared), pinned_tokenizer(shared), pairs, settings)
+    rng, masks = random.Random(run["seed"]), torch.Generator().manual_seed(run["torch_seed"])
+    ours._turns._rngs = dict.fromkeys(ours._turns._rngs, rng)
+    for stream in ours._streams.values():
+        stream._rng, stream.masks = rng, masks
+    found = [record for _ in range(run["steps"][-1]["iteration"] + 1) for record in ours.run_iteration()]
+    assert [(one.objective, one.pair) for one in found] == [(one["objective"], one["pair"]) for one in run["steps"]]
+    assert [one.loss for one in found] == pytest.approx([one["loss"] for one in run["steps"]], abs=1e-4)
+    norms = [one["gradient_norm_before_clipping"] for one in run["steps"]]
+    assert [one.gradient_norm for one in found] == pytest.approx(norms, abs=1e-3) and max(norms) > 5
+
+
+def test_settings_reach_the_batches():
+    texts = texts_of({"a0": f"{'word ' * 300}end."}), texts_of({"b0": "Der 1. Mai ist frei. Gut."})
+    pair = Pair("en-de", "en", "de", [Aligned("a0", "b0", (), ())], *texts)
+
+    def batches(**settings):
+        one = training([pair], max_length=600, batch_size=1, **settings)
+        return [one.next_batch((QLM, "en-de")) for _ in range(12)]
+
+    kinds = {int(batch["token_type_ids"][batch["labels"] != -100].max()) for batch in batches(mask_mode="document")}
+    assert kinds == {1}
+    long_queries = [batch for batch in batches(attention_window=8) if (batch["token_type_ids"] == 0).sum() > 256]
+    assert long_queries and all(batch["attention_mask"].max() == 1 for batch in long_queries)
+    assert {int(batch["attention_mask"].max()) for batch in batches(attention_window=8)} == {1, 2}
+    lengths = {
+        language: {int((batch["token_type_ids"] == 0).sum()) for batch in batches(sentence_language=language)}
+        for language in ("", "en")
+    }
+    assert lengths[""] != lengths["en"]  # German knows that "1." ends no sentence
+
+
 def _our_name(name):
     for theirs, ours in (("bert.", "ranker.bert."), ("seqcls_classifier", "ranker.classifier")):
         if name.startswith(theirs):
@@ -119,7 +167,7 @@ def places(number, rank, world, batches, max_pairs=100_000):
     """Which aligned sections the batches of one process have, by their numbers."""
     rows = [Aligned(f"a{k}", f"b{k}", (), ()) for k in range(number)]
     texts = [{f"{side}{k}": "One word." for k in range(number)} for side in "ab"]
-    pair = Pair("a-b", "en", "en", rows, *texts)
+    pair = Pair("a-b", "en", "en", rows, *map(texts_of, texts))
     rng = random.Random(rank)
     stream = PairStream(lambda rng: PairExamples(pair, QLM, rng, max_pairs), 3, rng, torch.Generator(), rank, world)
     return [[int(one.query_id[1:]) for one in stream.batch()] for _ in range(batches)]
@@ -155,7 +203,8 @@ def test_a_stream_that_goes_on_gives_the_batches_of_one_that_never_stopped(trial
         undisturbed, stopped, resumed = stream(), stream(), stream()
         wanted = [draw(undisturbed) for _ in range(stopped_after + 7)]
         assert [draw(stopped) for _ in range(stopped_after)] == wanted[:stopped_after]
-        resumed.restore(stopped.state())
+        resumed.restore(json.loads(json.dumps(stopped.state())))
+        resumed.masks.set_state(stopped.masks.get_state())
         assert [draw(resumed) for _ in range(7)] == wanted[stopped_after:]
 
 
@@ -230,7 +279,9 @@ own.backward()
 gradients = [None if p.grad is None else p.grad.clone() for p in one.retriever.parameters()]
 loss = one.backward([batch])
 averaged = [p.grad for p in one.retriever.parameters()]
-everybody = gather_object([(float(own), gradients, batch["input_ids"].tolist())])
+draws = one._streams[place].state()["rng"]
+everybody = gather_object([(float(own), gradients, draws)])
+lacking = one._all_have(one.accelerator.process_index), one._all_have(1)
 difference = max(
     float((mean - sum(of) / len(of)).abs().max())
     for mean, *of in zip(averaged, *(gradients for _, gradients, _ in everybody))
@@ -239,7 +290,7 @@ difference = max(
 if one.accelerator.is_main_process:
     mean = sum(own for own, _, _ in everybody) / len(everybody)
     same = everybody[0][2] == everybody[1][2]
-    Path({out!r}).write_text(json.dumps([len(everybody), difference, loss - mean, same]))
+    Path({out!r}).write_text(json.dumps([len(everybody), difference, loss - mean, same, lacking]))
 """
 
 
@@ -252,6 +303,9 @@ def test_two_processes_give_the_mean_gradient(tmp_path, objective):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run([*launch, tmp_path / "process.py"], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    processes, difference, of_loss, same_batch = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert processes == 2 and not same_batch
+    processes, difference, of_loss, same_draws, all_have = json.loads(
+        (tmp_path / "out.json").read_text(encoding="utf-8")
+    )
+    assert processes == 2 and not same_draws
     assert difference < 1e-6 and abs(of_loss) < 1e-6
+    assert all_have == [False, True]  # one that has nothing to restore is enough to skip the step in both

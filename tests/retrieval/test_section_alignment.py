@@ -1,6 +1,7 @@
 """The alignment of sections: its rule on small tables, its properties on all that hypothesis thinks of, the sample."""
 
 import json
+import shutil
 from math import log
 from pathlib import Path
 
@@ -351,10 +352,16 @@ def test_the_script_makes_each_output_once(sample, tmp_path) -> None:
     assert again.stdout == first.stdout
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
-    back = build(sample, tmp_path, source="ja", target="es")
-    assert back.stdout.count("complete already: ") == 2 and len(load_from_disk(str(tmp_path / "aligned/ja-es"))) == 76
     refused = build(sample, tmp_path)
-    assert refused.exit_code == 2 and "holds pairs that an earlier call set aside; give --held_out as" in refused.stderr
+    assert (
+        refused.exit_code == 2 and "holds pairs that an earlier call set aside; give --held_out and" in refused.stderr
+    )
+    back = {"source": "ja", "target": "es"}  # whose pairs would hold those that are held out
+    assert build(sample, tmp_path, **back).stderr == refused.stderr
+    shutil.rmtree(places[3])
+    turned = build(sample, tmp_path, **back)
+    assert turned.stdout.count("complete already: ") == 2
+    assert len(load_from_disk(str(tmp_path / "aligned/ja-es"))) == 76
 
 
 def test_wrong_use_of_the_script_is_one_line(sample, tmp_path) -> None:

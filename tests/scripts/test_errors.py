@@ -104,7 +104,7 @@ def test_wrong_values_are_one_line():
 
 # What no step makes: downloads, and files of the project.
 GIVEN = {"--dump_file", "--table", "--config", "--config_file", "--accelerate_config", "--include_path", "--names_file"}
-GIVEN |= {"--xcsr_dir", "--japanese_dir", "--facts_dir", "--bmlama_dir"}
+GIVEN |= {"--xcsr_dir", "--japanese_dir", "--facts_dir", "--bmlama_dir", "--folds_file"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
