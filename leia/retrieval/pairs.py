@@ -6,12 +6,13 @@
 All stays on disk but for the ids of the sections that are asked for, and where they are.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -96,18 +97,16 @@ class AlignedRows(Sequence[Aligned]):
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table.select(_ALIGNED_COLUMNS)
-        self._batches = self._table.to_batches()
-        self._first_rows = list(accumulate((batch.num_rows for batch in self._batches), initial=0))
+        self._batches = _Chunks(self._table.to_batches())
 
     def __len__(self) -> int:
-        return self._first_rows[-1]
+        return len(self._batches)
 
     def __getitem__(self, place: int) -> Aligned:
         if not 0 <= place < len(self):
             raise IndexError(place)
-        number = int(np.searchsorted(self._first_rows, place, side="right")) - 1
-        row = place - self._first_rows[number]
-        source, target, own, its = (column[row].as_py() for column in self._batches[number].columns)
+        batch, row = self._batches.find(place)
+        source, target, own, its = (column[row].as_py() for column in batch.columns)
         return Aligned(source, target, tuple(own or ()), tuple(its or ()))
 
     def ids(self, column: str, lists: str) -> pa.Array:
@@ -127,13 +126,8 @@ class SectionTexts:
     def __call__(self, ids: Collection[str]) -> Mapping[str, str]:
         # of the whole column at once: for each of its chunks the table of the wanted ids would be made again
         wanted = pc.is_in(self._ids, value_set=pa.array(sorted(ids), pa.string()))
-        places: dict[str, tuple[int, int]] = {}
-        for number, (chunk, mask) in enumerate(zip(self._ids.chunks, wanted.chunks, strict=True)):
-            rows = pc.indices_nonzero(mask)
-            if len(rows):
-                found = zip(chunk.take(rows).to_pylist(), rows.to_pylist(), strict=True)
-                places |= {one: (number, row) for one, row in found}
-        return _TextsAt(places, self._texts.chunks)
+        found, rows = self._ids.filter(wanted).to_pylist(), pc.indices_nonzero(wanted).to_pylist()
+        return _TextsAt(dict(zip(found, rows, strict=True)), self._texts)
 
     def check(self, ids: pa.Array) -> None:
         """Raise `InputError` where one of these distinct ids is not there."""
@@ -147,17 +141,33 @@ class SectionTexts:
 
 
 class _TextsAt(Mapping[str, str]):
-    """Texts on disk by ids: `places` says in which chunk, and which row of it."""
+    """Texts on disk by ids: `rows` says in which row of the column each stands."""
 
-    def __init__(self, places: Mapping[str, tuple[int, int]], chunks: Sequence[pa.Array]) -> None:
-        self._places, self._chunks = places, chunks
+    def __init__(self, rows: Mapping[str, int], column: pa.ChunkedArray) -> None:
+        self._rows, self._chunks = rows, _Chunks(column.chunks)
 
     def __getitem__(self, section: str) -> str:
-        chunk, row = self._places[section]
-        return self._chunks[chunk][row].as_py()
+        chunk, row = self._chunks.find(self._rows[section])
+        return chunk[row].as_py()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._rows)
+
+
+class _Chunks:
+    """The pieces of a table or column, by row: Arrow itself looks through all of them."""
+
+    def __init__(self, pieces: Sequence[Any]) -> None:
+        self._pieces = pieces
+        self._first_rows = list(accumulate(map(len, pieces), initial=0))
+
+    def __len__(self) -> int:
+        return self._first_rows[-1]
+
+    def find(self, row: int) -> tuple[Any, int]:
+        """The piece that holds a row, and its number in that."""
+        piece = bisect_right(self._first_rows, row) - 1
+        return self._pieces[piece], row - self._first_rows[piece]
