@@ -80,7 +80,7 @@ def masked_batch(
     allowed = {"query": ~types, "document": types, "mixed": torch.ones_like(types)}[mode] & real & ~special
     masked = torch.bernoulli(allowed * probability, generator=generator).bool()
     hidden = torch.bernoulli(torch.full(ids.shape, 0.8), generator=generator).bool() & masked
-    other = torch.bernoulli(torch.full(ids.shape, 0.5), generator=generator).bool() & masked & ~hidden
+    other = torch.bernoulli(torch.full(ids.shape, 0.5), generator=generator).bool() & masked
     random_ids = torch.randint(len(tokenizer), ids.shape, generator=generator)
     shown = torch.where(hidden, tokenizer.mask_token_id, torch.where(other, random_ids, ids))
     return batch | {"input_ids": shown, "labels": torch.where(masked, ids, _IGNORED)}

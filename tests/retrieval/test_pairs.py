@@ -1,6 +1,7 @@
 """Aligned sections as training reads them: from folders, however many pieces their files have."""
 
 import random
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -22,7 +23,7 @@ def write(folder, schema, rows, sizes):
     """Save `rows` in record batches of these sizes, and the rest in one."""
     folder.mkdir(parents=True)
     cuts = [0, *(sum(sizes[: k + 1]) for k in range(len(sizes))), len(rows)]
-    pieces = [rows[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [rows[start:end] for start, end in pairwise(cuts)]
     save_dataset(folder, schema, [pa.RecordBatch.from_pylist(piece, schema=schema) for piece in pieces])
 
 
@@ -78,7 +79,7 @@ def test_all_pairs_are_taken_where_none_is_named(tmp_path):
         write_pair(tmp_path, name=name)
     (tmp_path / "aligned/.c-d.partial").mkdir()
     assert find_pairs(tmp_path) == ["a-b", "c-d"] and find_pairs(tmp_path, ("c-d", "c-d")) == ["c-d"]
-    with pytest.raises(UsageError, match="--pairs: expected some of a-b, c-d in .*, found a-d"):
+    with pytest.raises(UsageError, match=r"--pairs: expected some of a-b, c-d in .*, found a-d"):
         find_pairs(tmp_path, ["a-d"])
 
 

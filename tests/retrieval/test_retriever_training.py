@@ -281,7 +281,7 @@ loss = one.backward([batch])
 averaged = [p.grad for p in one.retriever.parameters()]
 draws = one._streams[place].state()["rng"]
 everybody = gather_object([(float(own), gradients, draws)])
-lacking = one._all_have(one.accelerator.process_index), one._all_have(1)
+lacking = one._all_have(1 - one.accelerator.process_index), one._all_have(1)
 difference = max(
     float((mean - sum(of) / len(of)).abs().max())
     for mean, *of in zip(averaged, *(gradients for _, gradients, _ in everybody))
