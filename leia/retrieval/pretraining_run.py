@@ -191,7 +191,7 @@ def _lines_before(losses: Path, iteration: int) -> Iterator[str]:
                     return
                 expected = "expected the losses of a step, which this run wrote"
                 raise InputError(f"{losses}:{number}: {expected}, found {line[:60]!r}; remove the line") from error
-            if is_before and line.endswith("\n"):
+            if is_before:
                 yield line
 
 
