@@ -12,8 +12,6 @@ several pairs of languages may share the folder.
         --output_dir aligned-sections
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +30,12 @@ from leia.base.cli import (
     output_option,
     overwrite_option,
 )
-from leia.base.errors import AlreadyComplete
 from leia.retrieval.section_alignment import AlignmentSettings
 
 
 def dump_of(side: str) -> Any:
     help = f"Dump of the {side} language; of a dump in parts each (repeatable), or the folder that holds them."
     return click.option(f"--{side}_dump_file", type=InputPath(), multiple=True, required=True, help=help)
-
-
-@contextmanager
-def unless_complete() -> Iterator[None]:
-    """Go on behind a step that is complete already, and say so."""
-    try:
-        yield
-    except AlreadyComplete as complete:
-        click.echo(complete)
 
 
 @command
@@ -91,7 +79,7 @@ def main(
     from leia.base.datasets import NewDataset, save_dataset
     from leia.base.errors import UsageError
     from leia.base.outputs import NewFolder
-    from leia.base.step import open_step
+    from leia.base.step import open_step, unless_complete
     from leia.corpus.dump_parts import as_inputs, find_parts, name_of
     from leia.corpus.extraction import wiki_of
     from leia.retrieval.aligned_pairs import align_sections

@@ -177,6 +177,15 @@ def open_step(
     click.echo("\n".join([f"{step}\nwritten: {writes}".lstrip("\n"), *losses, *step.notes]))
 
 
+@contextmanager
+def unless_complete() -> Iterator[None]:
+    """Go on behind a step that is complete already, and say so: for a command of several steps."""
+    try:
+        yield
+    except AlreadyComplete as complete:
+        click.echo(complete)
+
+
 def _identify_meanwhile(paths: Sequence[Path | FilesIn]) -> Future[list[dict[str, Any]]]:
     """`identify` in a thread that, unlike an executor's, dies with the process when the step fails."""
     future: Future[list[dict[str, Any]]] = Future()

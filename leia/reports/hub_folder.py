@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import pyarrow.compute as pc
 
 from leia.base.datasets import open_articles, open_training_dataset
-from leia.base.errors import AlreadyComplete, UsageError
+from leia.base.errors import UsageError
 from leia.base.outputs import NewFolder
-from leia.base.step import Step, open_step, read_manifest
+from leia.base.step import Step, open_step, read_manifest, unless_complete
 from leia.base.text import to_json
 from leia.corpus.titles import check_language
 from leia.reports.dataset_card import LICENSE, Card
@@ -48,12 +47,9 @@ def write_hub_folder(
     license = source.license(given_license)
     tokenizer = source.tokenizer(model_name, trust_remote_code)
     options = source.options(license, shard_bytes, model_name)
-    try:
-        output = NewFolder(output_dir, ("README.md", DATA_FOLDER, DATASET_MANIFEST, ".cache"), made_by=STEP)
-        with open_step(STEP, [source.folder], output, options, overwrite) as step:
-            source.write(step, license, shard_bytes, tokenizer)
-    except AlreadyComplete as complete:
-        click.echo(complete)
+    output = NewFolder(output_dir, ("README.md", DATA_FOLDER, DATASET_MANIFEST, ".cache"), made_by=STEP)
+    with unless_complete(), open_step(STEP, [source.folder], output, options, overwrite) as step:
+        source.write(step, license, shard_bytes, tokenizer)
 
 
 class HubDataset:

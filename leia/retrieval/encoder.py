@@ -30,7 +30,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME, logging
 from leia.base.errors import InputError, UsageError
 from leia.base.outputs import system_errors
 from leia.retrieval.long_attention import LongBertConfig, LongBertForSequenceClassification, to_long
-from leia.retrieval.pair_batches import Batch
+from leia.retrieval.pair_batches import IGNORED, Batch
 from leia.retrieval.recipe import QLM_HEADS
 
 _QLM_HEAD_FILE = "qlm_head.safetensors"
@@ -49,7 +49,7 @@ class Retriever(nn.Module):
         labels = batch["labels"]
         if labels.dim() == 1:
             return cross_entropy(logits(self.ranker, batch), labels)
-        masked = labels != -100
+        masked = labels != IGNORED
         hidden = self.ranker.bert(**_inputs(batch)).last_hidden_state
         return cross_entropy(self.qlm_head(hidden[masked]), labels[masked])
 

@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
 from leia.base.cli import progress
-from leia.base.errors import AlreadyComplete, UsageError
+from leia.base.errors import UsageError
 from leia.base.outputs import NewFolder, write_file
-from leia.base.step import open_step
+from leia.base.step import open_step, unless_complete
 from leia.base.text import to_json
 from leia.retrieval.collection import Collection, folds, open_collection, split
 from leia.retrieval.encoder import load_ranker
@@ -76,10 +75,8 @@ def evaluate_all(
         names = [one.name for one in collections]
         fill_map_table(table, {model.name: dict.fromkeys(names, ()) for model in models})  # has it rows of these names?
     for (model, collection), target in _targets(models, collections, output_dir).items():
-        try:
+        with unless_complete():
             evaluate(model, collection, target, how, overwrite)
-        except AlreadyComplete as complete:
-            click.echo(complete)
         found = read_results(target / RESULTS_FILE)
         results.setdefault(model.name, {}).setdefault(collection.name, []).append(found)
     shown = to_markdown(table, fill_map_table(table, results)) if table else results_table(results)

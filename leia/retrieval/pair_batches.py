@@ -17,7 +17,8 @@ Batch = dict[str, torch.Tensor]
 LONG_QUERY, LONG_QUERY_KEPT = 256, 512
 """From so many tokens of global attention on, a row in pretraining has none, and is attended to up to this place."""
 
-_IGNORED = -100
+IGNORED = -100
+"""The label of a place where nothing is to be restored."""
 
 
 def collate(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], length: int) -> Batch:
@@ -83,12 +84,12 @@ def masked_batch(
     other = torch.bernoulli(torch.full(ids.shape, 0.5), generator=generator).bool() & masked
     random_ids = torch.randint(len(tokenizer), ids.shape, generator=generator)
     shown = torch.where(hidden, tokenizer.mask_token_id, torch.where(other, random_ids, ids))
-    return batch | {"input_ids": shown, "labels": torch.where(masked, ids, _IGNORED)}
+    return batch | {"input_ids": shown, "labels": torch.where(masked, ids, IGNORED)}
 
 
 def masked_tokens(batch: Batch) -> int:
     """How many tokens of a `masked_batch` are to be restored."""
-    return int((batch["labels"] != _IGNORED).sum())
+    return int((batch["labels"] != IGNORED).sum())
 
 
 def with_global_attention(batch: Batch) -> Batch:

@@ -29,7 +29,8 @@ from leia.base.text import one_line, to_json, to_json_lines
 from leia.corpus.languages import is_language
 from leia.retrieval.encoder import Retriever, as_retriever, is_long, load_retriever
 from leia.retrieval.pairs import Pair, aligned_texts, find_pairs, open_pair, pair_folders
-from leia.retrieval.pretraining import Pretraining, PretrainingSettings, StepRecord
+from leia.retrieval.pretraining import Pretraining, StepRecord
+from leia.retrieval.recipe import PretrainingSettings
 from leia.retrieval.same_run import check_same, identity_of
 from leia.retrieval.small_model import make_small_model
 from leia.retrieval.training_state import TrainingState, load_state

@@ -19,6 +19,7 @@ from leia.retrieval.bilingual_trial import write_trial
 pytest.importorskip("ir_measures", reason="the extra `retrieval` is not installed")
 
 PAGE = (ROOT / "docs/retrieval.md").read_text(encoding="utf-8")
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
 SHORT = ["--from_scratch", "--iterations_per_epoch", 3, "--max_length", 32, "--batch_size", 2, "--learning_rate", 1e-3]
 
 
@@ -62,9 +63,8 @@ def test_a_killed_run_goes_on_to_the_losses_and_weights_of_an_undisturbed_one(da
     folder = tmp_path / "run"
     options = ["--data_dir", data, "--output_dir", folder, "--epochs", 2, *SHORT]
     command = [sys.executable, ROOT / "scripts/pretrain_retriever.py", *map(str, options)]
-    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     for wanted in ("epoch-0/manifest.json", "epoch-1/manifest.json"):
-        started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not (folder / wanted).exists():
             assert started.poll() is None or (folder / wanted).exists()
             time.sleep(0.01)
@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_to_the_losses_and_weights_of_an_undisturbed_one(da
         started.wait()
         with (folder / "losses.jsonl").open("a", encoding="utf-8") as losses:
             losses.write('{"iteration": 5, "objec')  # a line that the kill broke off
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "goes on after" in done.stderr
     assert (folder / "losses.jsonl").read_bytes() == (model / "losses.jsonl").read_bytes()
@@ -155,9 +155,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(data, model, tmp_path):
     options = ["--data_dir", data, "--output_dir", folder, "--epochs", 3, *SHORT]
     command = shlex.join([sys.executable, str(ROOT / "scripts/pretrain_retriever.py"), *map(str, options)])
     blocks = (folder / "state-2.safetensors").stat().st_size // 2048
-    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     limited = ["bash", "-c", f"ulimit -f {blocks}; exec {command}"]
-    done = subprocess.run(limited, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(limited, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "File too large" in done.stderr.splitlines()[-1]
     again = run_here("pretrain_retriever.py", *options)
@@ -190,12 +189,11 @@ def test_a_model_of_long_documents_is_trained_with_its_own_window(data, tmp_path
 
 def test_two_processes_train_together_and_go_on(data, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
 
     def run(name, epochs):
         options = ["--data_dir", data, "--output_dir", tmp_path / name, "--epochs", epochs, *SHORT]
         command = [*launch, ROOT / "scripts/pretrain_retriever.py", *map(str, options)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr
 
     run("whole", 2)
